@@ -1,0 +1,1 @@
+"""EspoCRM operations, each written once as a generator that yields requests and is sent answers."""
