@@ -1,0 +1,42 @@
+"""Settings of the sandbox's CRM, as an administrator would have set them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What answers depend on.
+
+    :param time_zone: the system's time zone; stored times are UTC
+    :param week_start: 0 for Sunday, 1 for Monday
+    :param fiscal_year_shift: months by which the fiscal year begins after January
+    :param currency_rates: worth of one unit in the base currency
+    :param list_max_size: most records of one page; more is refused
+    :param list_text_length: characters of a text attribute in a list; the rest is cut
+    :param duplicate_max_count: most records of a duplicate answer
+    """
+
+    version: str = "10.0.0"
+    time_zone: str = "UTC"
+    date_format: str = "DD.MM.YYYY"
+    time_format: str = "HH:mm"
+    week_start: int = 0
+    fiscal_year_shift: int = 0
+    language: str = "en_US"
+    base_currency: str = "USD"
+    default_currency: str = "USD"
+    currency_rates: Mapping[str, float] = field(
+        default_factory=lambda: {"USD": 1.0, "EUR": 1.12, "GBP": 1.25}
+    )
+    currency_list: tuple[str, ...] = ("USD", "EUR", "GBP")
+    person_name_format: str = "firstLast"
+    phone_number_international: bool = True
+    list_max_size: int = 200
+    list_text_length: int = 10_000
+    duplicate_max_count: int = 5
+    attachment_max_size: int = 256
+    upload_max_size: float = 256
+    global_search_types: tuple[str, ...] = ("Account", "Contact", "Lead", "Opportunity")

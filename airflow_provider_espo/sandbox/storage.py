@@ -1,0 +1,264 @@
+"""Where the sandbox keeps its records: SQLite, laid out so that search conditions can be written against it directly.
+
+Tables (names and columns are quoted identifiers, spelled as EspoCRM spells them):
+
+* one for each entity type, named as the type; a column for each *stored* attribute, named as the attribute; ``id`` is the primary
+  key (binary order; tables are ``WITHOUT ROWID``, so that paging by id reads a contiguous run at any depth); ``deleted`` is 0 or 1;
+* middle tables of many-to-many links: near key, distant key, (``entityType`` if shared), role columns, ``deleted``;
+* ``EmailAddress`` (id, name, lower, optOut, invalid, deleted), ``EntityEmailAddress`` (entityId, entityType, emailAddressId, primary, deleted),
+  ``PhoneNumber`` (id, name, numeric, type, optOut, invalid, deleted), ``EntityPhoneNumber``;
+* ``Subscription`` (followers: entityId, entityType, userId), ``StarSubscription`` (the same), ``AuthToken``, ``CustomField``.
+
+Values: bool 0/1; lists and objects JSON text; date ``YYYY-MM-DD``; datetime ``YYYY-MM-DD HH:MM:SS`` in UTC; currency REAL. Text columns
+have the collation ``ESPO`` (see ``collation.py``), id and key columns are binary, enum columns ``NOCASE``. The SQL operator ``LIKE``
+is replaced by one with the same idea of equality (``ESCAPE`` works); ``espo_rate(code)`` is the rate of a currency (NULL if unknown).
+
+**Seam to the search** (``sandbox/search``): it is given a :class:`Storage`, an ``EntityDef``, a ``CurrentUser`` and conditions as ``(sql, params)``
+pairs, in which the alias of the root table is :data:`ROOT` (``t``), and answers with rows that hold the attributes asked for:
+``SELECT <attribute.sql("t")> AS "<name>" ... FROM "<EntityType>" t WHERE t.deleted = 0 AND ...``. Rows are turned into records by ``serialize.py``;
+:meth:`Storage.rows` gives plain dicts with database values.
+
+Threads: reading needs no lock with a database file (WAL, a connection for each thread); an in-memory database has one connection, used by
+one thread at a time. Writes go through :meth:`Storage.transaction`, one at a time in the process.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from airflow_provider_espo.sandbox import collation, schema
+from airflow_provider_espo.sandbox.definitions import AttributeDef, Definitions, EntityDef, quoted
+from airflow_provider_espo.sandbox.settings import Settings
+
+#: Alias of the entity type's own table in every search.
+ROOT = "t"
+
+Condition = tuple[str, Sequence[Any]]
+
+
+def utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class StorageError(Exception):
+    """The database cannot be opened or is not a sandbox's."""
+
+
+class IdGenerator:
+    """Record ids as EspoCRM makes them: 17 hex digits, the first 13 from the time in microseconds, the rest random.
+
+    Strictly increasing within the process, also when more than one is made in a microsecond.
+
+    :param clock: gives the time
+    """
+
+    def __init__(self, clock: Callable[[], dt.datetime] = utc_now) -> None:
+        self._clock = clock
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> str:
+        with self._lock:
+            self._last = max(self._last + 1, int(self._clock().timestamp() * 1_000_000))
+            seconds, microseconds = divmod(self._last, 1_000_000)
+        return f"{seconds:08x}{microseconds:05x}{random.getrandbits(16):04x}"
+
+
+class Storage:
+    """The database of a sandbox.
+
+    :param path: file, or ``:memory:``
+    :param definitions: entity types; tables and columns are made for them
+    :param settings: rates for ``espo_rate``
+    :param clock: gives the time, for ids and time stamps
+    :raises StorageError: if the file cannot be used
+    """
+
+    def __init__(
+        self,
+        path: str,
+        definitions: Definitions,
+        settings: Settings | None = None,
+        clock: Callable[[], dt.datetime] = utc_now,
+    ) -> None:
+        self.path = path
+        self.definitions = definitions
+        self.settings = settings or Settings()
+        self.clock = clock
+        self.new_id = IdGenerator(clock)
+        self._write_lock = threading.RLock()
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._memory = self._connect() if path == ":memory:" else None
+        try:
+            with self.transaction() as connection:
+                schema.create(connection, definitions)
+        except sqlite3.Error as error:
+            raise StorageError(f"cannot use database {path}: {error}") from None
+
+    # --- connections ---
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
+            connection.row_factory = sqlite3.Row
+            connection.create_collation(collation.COLLATION, collation.compare)
+            connection.create_function("like", 2, collation.like, deterministic=True)
+            connection.create_function("like", 3, collation.like, deterministic=True)
+            connection.create_function("espo_rate", 1, self.settings.currency_rates.get, deterministic=True)
+            connection.execute("PRAGMA foreign_keys = OFF")
+            if self.path != ":memory:":
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error as error:
+            raise StorageError(f"cannot use database {self.path}: {error}") from None
+        self._connections.append(connection)
+        return connection
+
+    def _connection(self) -> sqlite3.Connection:
+        """The connection of the calling thread. Callers that share one (in memory) hold the write lock."""
+        if self._memory is not None:
+            return self._memory
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+        return connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if self._memory is None:
+            yield self._connection()
+        else:
+            with self._write_lock:
+                yield self._memory
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: all or nothing, one at a time. An inner transaction is part of the outer one."""
+        with self._write_lock:
+            connection = self._connection()
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._write_lock:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+
+    # --- reading ---
+
+    def rows(self, sql: str, params: Iterable[Any] = ()) -> list[dict[str, Any]]:
+        """All rows of a query as dicts of column name to database value."""
+        with self._reading() as connection:
+            cursor = connection.execute(sql, tuple(params))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def row(self, sql: str, params: Iterable[Any] = ()) -> dict[str, Any] | None:
+        """The first row, or None."""
+        found = self.rows(sql, params)
+        return found[0] if found else None
+
+    def column(self, sql: str, params: Iterable[Any] = ()) -> list[Any]:
+        """The first value of each row."""
+        with self._reading() as connection:
+            return [row[0] for row in connection.execute(sql, tuple(params))]
+
+    def value(self, sql: str, params: Iterable[Any] = ()) -> Any:
+        """The first value of the first row, or None."""
+        found = self.column(sql, params)
+        return found[0] if found else None
+
+    def load(
+        self, entity_def: EntityDef, record_id: str, attributes: Iterable[AttributeDef]
+    ) -> dict[str, Any] | None:
+        """Attributes of one record, deleted or not, as JSON values; None if there is no such row."""
+        chosen = [a for a in attributes if a.expression is not None]
+        selected = ", ".join(f"{a.sql(ROOT)} AS {quoted(a.name)}" for a in chosen)
+        found = self.row(
+            f"SELECT {selected} FROM {quoted(entity_def.name)} {ROOT} WHERE {ROOT}.id = ?", [record_id]
+        )
+        return None if found is None else {a.name: from_database(a, found[a.name]) for a in chosen}
+
+    # --- writing ---
+
+    def insert(self, table: str, values: Mapping[str, Any]) -> None:
+        """Insert one row of database values."""
+        columns = ", ".join(quoted(name) for name in values)
+        marks = ", ".join("?" * len(values))
+        with self.transaction() as connection:
+            connection.execute(
+                f"INSERT INTO {quoted(table)} ({columns}) VALUES ({marks})", tuple(values.values())
+            )
+
+    def update(self, table: str, record_id: str, values: Mapping[str, Any]) -> None:
+        """Change columns of the row with this id."""
+        if not values:
+            return
+        assignments = ", ".join(f"{quoted(name)} = ?" for name in values)
+        with self.transaction() as connection:
+            connection.execute(
+                f"UPDATE {quoted(table)} SET {assignments} WHERE id = ?", (*values.values(), record_id)
+            )
+
+    def execute(self, sql: str, params: Iterable[Any] = ()) -> int:
+        """Run one writing statement.
+
+        :return: number of rows changed
+        """
+        with self.transaction() as connection:
+            return connection.execute(sql, tuple(params)).rowcount
+
+    def change_definition(self, entity_def: EntityDef) -> None:
+        """Take a changed entity type into use; new columns are added to its table."""
+        with self.transaction() as connection:
+            schema.create_entity_table(connection, entity_def)
+            self.definitions.replace(entity_def)
+
+    def now(self) -> str:
+        """The time as it is stored."""
+        return self.clock().astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def to_database(attribute: AttributeDef, value: Any) -> Any:
+    """A JSON value as it is stored."""
+    if value is None:
+        return None
+    if attribute.kind == "bool":
+        return int(bool(value))
+    if attribute.kind in ("jsonArray", "jsonObject"):
+        return json.dumps(value, ensure_ascii=False)
+    if attribute.kind == "float":
+        return float(value)
+    return value
+
+
+def from_database(attribute: AttributeDef, value: Any) -> Any:
+    """A stored value as JSON shows it: whole floats as integers (PHP does so), text of JSON columns parsed."""
+    if value is None:
+        return None
+    if attribute.kind == "bool":
+        return bool(value)
+    if attribute.kind in ("jsonArray", "jsonObject"):
+        return json.loads(value)
+    if attribute.kind == "float":
+        value = round(value, 8)
+        return int(value) if value == int(value) else value
+    return value
