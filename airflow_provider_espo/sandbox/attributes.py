@@ -76,6 +76,12 @@ def attributes_of(entity_def: EntityDef, entity_defs: Mapping[str, EntityDef]) -
     yield AttributeDef("deleted", "bool", "deleted", expression='{t}."deleted"', orderable=False)
     for field_def in entity_def.fields.values():
         yield from field_attributes(field_def, entity_def, entity_defs)
+    for link in entity_def.links.values():
+        if link.name not in entity_def.fields and link.key:
+            yield AttributeDef(link.key, "foreignId", link.name, link=link.name, expression=f'{{t}}."{link.key}"')
+        if link.name not in entity_def.fields and link.type_key:
+            sql = f'{{t}}."{link.type_key}"'
+            yield AttributeDef(link.type_key, "foreignType", link.name, link=link.name, expression=sql)
     if entity_def.optimistic_concurrency:
         yield AttributeDef("versionNumber", "int", "versionNumber", expression='{t}."versionNumber"')
 
@@ -188,17 +194,10 @@ def contact_flag(field_def: FieldDef, entity_def: EntityDef) -> Iterator[Attribu
     elif owner is not None and owner.type == "phone":
         sql = PRIMARY_PHONE_SQL.format(column=column, type=entity_def.name)
         yield AttributeDef(name, "bool", name, "phoneFlag", expression=sql)
+    elif middle := middle_column(name, entity_def):
+        yield AttributeDef(name, "bool", name, "middle", *middle, orderable=False, in_list=False)
     else:
-        middle = middle_column(name, entity_def)
-        yield AttributeDef(
-            name,
-            "bool",
-            name,
-            "middle" if middle else "none",
-            *(middle or (None, None)),
-            orderable=False,
-            in_list=False,
-        )
+        yield AttributeDef(name, "bool", name, "none", orderable=False, in_list=False)
 
 
 def name_sql(entity_type: str, entity_defs: Mapping[str, EntityDef]) -> str | None:

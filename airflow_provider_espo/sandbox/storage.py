@@ -13,10 +13,15 @@ Values: bool 0/1; lists and objects JSON text; date ``YYYY-MM-DD``; datetime ``Y
 have the collation ``ESPO`` (see ``collation.py``), id and key columns are binary, enum columns ``NOCASE``. The SQL operator ``LIKE``
 is replaced by one with the same idea of equality (``ESCAPE`` works); ``espo_rate(code)`` is the rate of a currency (NULL if unknown).
 
-**Seam to the search** (``sandbox/search``): it is given a :class:`Storage`, an ``EntityDef``, a ``CurrentUser`` and conditions as ``(sql, params)``
-pairs, in which the alias of the root table is :data:`ROOT` (``t``), and answers with rows that hold the attributes asked for:
-``SELECT <attribute.sql("t")> AS "<name>" ... FROM "<EntityType>" t WHERE t.deleted = 0 AND ...``. Rows are turned into records by ``serialize.py``;
-:meth:`Storage.rows` gives plain dicts with database values.
+**Seam to the search** (``sandbox/search``). Its entry is::
+
+    find(storage, entity_def, params, user, *, attributes, conditions=()) -> Collection
+
+``params`` are the parsed search parameters, ``attributes`` the names to fetch (each has an SQL expression; which ones a ``select`` means is
+decided by the caller), ``conditions`` further ``(sql, params)`` pairs that hold (rights, the link of a list of related records), in
+which the root table has the alias :data:`ROOT`. ``Collection`` has ``total`` and ``rows``: dicts of attribute name to *database*
+value, as :meth:`Storage.rows` gives them (``SELECT <attribute.sql("t")> AS "<name>" ... FROM "<EntityType>" t WHERE t.deleted = 0 ...``).
+``serialize.py`` turns them into records.
 
 Threads: reading needs no lock with a database file (WAL, a connection for each thread); an in-memory database has one connection, used by
 one thread at a time. Writes go through :meth:`Storage.transaction`, one at a time in the process.
@@ -259,6 +264,5 @@ def from_database(attribute: AttributeDef, value: Any) -> Any:
     if attribute.kind in ("jsonArray", "jsonObject"):
         return json.loads(value)
     if attribute.kind == "float":
-        value = round(value, 8)
         return int(value) if value == int(value) else value
     return value
