@@ -55,13 +55,10 @@ def read_port(port: int | str | None) -> int | None:
     """
     if port is None or port in {"", 0}:
         return None
-    try:
-        number = int(port)
-    except (TypeError, ValueError):
-        number = -1
-    if isinstance(port, bool) or not 1 <= number <= 65535:
+    text = str(port).strip()
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
         _refuse("port must be a whole number from 1 to 65535")
-    return number
+    return int(text)
 
 
 def _refuse(message: str, hint: str | None = None) -> NoReturn:
