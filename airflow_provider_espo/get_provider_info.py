@@ -1,13 +1,15 @@
 """What Airflow learns about this provider without importing any of its hooks or operators.
 
-Airflow calls :func:`get_provider_info` while ``import airflow`` itself is still going on, in every process that
-starts. Therefore nothing here imports Airflow, and nothing here may be slow.
+Airflow calls :func:`get_provider_info` while ``import airflow`` itself is still going on, in every process
+that starts. Therefore nothing here imports Airflow, and nothing here may be slow.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+
+from airflow_provider_espo.connection_form import conn_fields, ui_field_behaviour
 
 PACKAGE_NAME = "airflow-provider-espo"
 INTEGRATION = "EspoCRM"
@@ -52,6 +54,8 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": CONNECTION_TYPE,
                 "hook-class-name": HOOK_CLASS,
                 "hook-name": INTEGRATION,
+                "conn-fields": conn_fields(),
+                "ui-field-behaviour": ui_field_behaviour(),
             }
         ],
     }
