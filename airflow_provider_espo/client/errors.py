@@ -43,6 +43,8 @@ class EspoError(Exception):
         self.method = method
         self.path = path
         self.hint = hint or self.default_hint
+        #: Where many records were written and this stopped it: the outcomes so far.
+        self.outcomes: Sequence[Mapping[str, Any]] = ()
 
     def __str__(self) -> str:
         parts = [self.message.rstrip(".") or type(self).__name__]

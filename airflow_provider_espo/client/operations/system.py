@@ -1,0 +1,144 @@
+"""Who am I, which version is it, what does the server know, and any request that has no operation of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_espo.client.errors import EspoError, EspoInputError, EspoNotFoundError
+from airflow_provider_espo.client.state import ClientState
+from airflow_provider_espo.client.wire import (
+    NO_BODY,
+    Operation,
+    Record,
+    Request,
+    build_request,
+    check_headers,
+    expect_json,
+    expect_object,
+    free_path,
+    http_method,
+)
+
+_OUR_HEADERS = frozenset({"x-api-key", "x-hmac-authorization", "authorization", "espo-authorization", "cookie"})
+
+
+def request(
+    state: ClientState,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, Any] | None = None,
+    json: Any = NO_BODY,
+    headers: Mapping[str, str] | None = None,
+    repeatable: bool | None = None,
+) -> Operation[Any]:
+    """Send any request to EspoCRM's API and return the answer's JSON.
+
+    Time-outs, retries and errors are those of all other methods.
+
+    :param method: HTTP method.
+    :param path: path below ``api/v1``, such as ``Lead/action/convert``.
+    :param query: query parameters. Text goes as it is; everything else (booleans, numbers, lists, objects) as JSON,
+        which is what ``searchParams`` takes.
+    :param json: body.
+    :param headers: more headers; not those that authenticate.
+    :param repeatable: whether the request may be sent twice when it is not known whether the first one was carried
+        out. By default ``True`` for all methods but ``POST``.
+    :return: decoded JSON, ``None`` for an empty body.
+    :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
+    """
+    name = http_method(method)
+    check_headers(headers or {})
+    if taken := sorted(name for name in headers or {} if name.lower() in _OUR_HEADERS):
+        raise EspoInputError(
+            f"Header {', '.join(taken)} is the connection's business",
+            hint="Set auth_method, login and password in the connection",
+        )
+    outgoing = build_request(
+        name,
+        free_path(path),
+        query=tuple((key, value if isinstance(value, str) else json_text(value)) for key, value in (query or {}).items()),
+        json=json,
+        headers=headers,
+        repeatable=repeatable,
+    )
+    return expect_json(outgoing, (yield outgoing))
+
+
+def whoami(state: ClientState) -> Operation[Record]:
+    """Return who the connection's user is.
+
+    :return: ``{"id", "user_name", "type", "name"}``; type is ``api``, ``regular``, ``admin`` …
+    """
+    outgoing = build_request("GET", "App/user")
+    answer = expect_object(outgoing, (yield outgoing))
+    user = answer.get("user")
+    if not isinstance(user, dict):
+        user = {}
+    state.user_id = user.get("id")
+    return {
+        "id": user.get("id"),
+        "user_name": user.get("userName"),
+        "type": user.get("type"),
+        "name": user.get("name"),
+    }
+
+
+def my_user_id(state: ClientState) -> Operation[str]:
+    """Return the id of the connection's user, asked for once in a process."""
+    if state.user_id is None:
+        yield from whoami(state)
+    return state.user_id or ""
+
+
+def server_version(state: ClientState) -> Operation[str | None]:
+    """Return EspoCRM's version such as ``10.0.0``; ``None`` before 8.1, which does not tell."""
+    outgoing = build_request("GET", "App/about")
+    try:
+        answer = expect_object(outgoing, (yield outgoing))
+    except EspoNotFoundError:
+        return None
+    version = answer.get("version")
+    return str(version) if version else None
+
+
+def settings(state: ClientState) -> Operation[Record]:
+    """Return the settings the user may see, such as ``timeZone``, ``currencyList`` and ``recordListMaxSizeLimit``."""
+    outgoing = build_request("GET", "Settings")
+    return expect_object(outgoing, (yield outgoing))
+
+
+def metadata(state: ClientState, key: str | None = None) -> Operation[Any]:
+    """Return EspoCRM's metadata.
+
+    :param key: dotted path such as ``entityDefs.Lead.fields.status.options`` (EspoCRM 8.2 and later); without it
+        everything the user may see, some megabytes.
+    :return: the value; ``None`` for a key that does not exist or is hidden from the user.
+    """
+    outgoing = build_request("GET", "Metadata", query=(("key", key),) if key else ())
+    response = yield outgoing
+    try:
+        return response.json()
+    except ValueError:
+        # A text value comes bare, without the quotes that JSON asks for.
+        return response.content.decode()
+
+
+def log_out(state: ClientState) -> Operation[None]:
+    """Give the auth token back. It is not worth an error if that fails: the token ends by itself when idle."""
+    token = state.token.token
+    if token is None:
+        return
+    try:
+        yield build_request("POST", "App/destroyAuthToken", json={"token": token})
+    except EspoError:
+        pass
+    finally:
+        state.token.forget(token)
+
+
+def json_text(value: Any) -> str:
+    """Encode a query value as JSON, which keeps its type."""
+    body = Request("GET", "", json=value).body()
+    return body.decode() if body is not None else ""

@@ -1,0 +1,299 @@
+"""The messages between operations and transports.
+
+An operation is a generator: it yields :class:`Request` objects and is sent the :class:`Response` to each. A stream is
+an operation that also yields :class:`Emit` objects, one for each thing it has for its caller. Neither does any I/O,
+so each is written once for the blocking and the asynchronous client and can be tested by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
+from urllib.parse import quote, unquote
+
+from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoError, EspoInputError
+
+T = TypeVar("T")
+Record: TypeAlias = dict[str, Any]
+
+#: How a request proves who sends it: the connection's method, user name and password (to log in), or not at all.
+Proof: TypeAlias = Literal["connection", "password", "none"]
+
+
+class _NoBody:
+    def __repr__(self) -> str:
+        return "NO_BODY"
+
+
+NO_BODY: Final = _NoBody()
+
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+_REPEATABLE: Final = frozenset({"GET", "PUT", "PATCH", "DELETE"})
+_ENTITY_TYPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,99}")
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
+_RECORD_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to EspoCRM's API.
+
+    :param method: HTTP method, upper case.
+    :param path: path below ``api/v1`` without leading slash, percent-encoded as it is sent and signed.
+    :param query: pairs of the query string, not encoded.
+    :param json: JSON body, :data:`NO_BODY` for none.
+    :param headers: headers beside those every request has.
+    :param repeatable: whether sending it twice does no harm; by default all but ``POST``.
+    :param proof: how the request proves who sends it.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    json: Any = NO_BODY
+    headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = field(default=True)
+    proof: Proof = "connection"
+
+    def body(self) -> bytes | None:
+        """Encode the JSON body strictly: what JSON cannot say is an error and not a near thing."""
+        if self.json is NO_BODY:
+            return None
+        try:
+            text = json.dumps(self.json, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            return text.encode()
+        except (TypeError, ValueError) as error:
+            # The error's own text may quote the value; its kind says enough.
+            raise EspoInputError(
+                f"The body is not JSON ({type(error).__name__})",
+                method=self.method,
+                path=self.path,
+                hint="Give only text, numbers, booleans, null, lists and dicts with text keys",
+            ) from None
+
+
+def build_request(  # noqa: PLR0913
+    method: str,
+    path: str,
+    *,
+    query: tuple[tuple[str, str], ...] = (),
+    json: Any = NO_BODY,
+    headers: Mapping[str, str] | None = None,
+    repeatable: bool | None = None,
+    proof: Proof = "connection",
+) -> Request:
+    """Return a request; ``repeatable`` follows from the method unless said."""
+    return Request(
+        method=method,
+        path=path,
+        query=query,
+        json=json,
+        headers=headers or {},
+        repeatable=method in _REPEATABLE if repeatable is None else repeatable,
+        proof=proof,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer.
+
+    :param status: HTTP status.
+    :param headers: headers with lower-case names.
+    :param content: body.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def reason(self) -> str | None:
+        """EspoCRM's own word on what is wrong, from ``X-Status-Reason``."""
+        return self.headers.get("x-status-reason") or None
+
+    @property
+    def is_json(self) -> bool:
+        return "json" in self.headers.get("content-type", "")
+
+    def json(self) -> Any:
+        """Decode the body; ``None`` for an empty one.
+
+        :raises ValueError: when it is not JSON.
+        """
+        if not self.content.strip():
+            return None
+        import msgspec
+
+        return msgspec.json.decode(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Emit(Generic[T]):
+    """What a stream hands to its caller."""
+
+    value: T
+
+
+Operation: TypeAlias = Generator[Request, Response, T]
+Stream: TypeAlias = Generator[Request | Emit[T], Any, None]
+
+
+def relay(
+    source: Generator[Any, Any, T], answer_of: Callable[[Request], Generator[Any, Any, Response]]
+) -> Generator[Any, Any, T]:
+    """Run an operation or a stream, answering each of its requests by another generator.
+
+    Errors are thrown into it where it stands, so that it can handle them; what it emits passes through.
+    """
+    try:
+        item = next(source)
+        while True:
+            if isinstance(item, Emit):
+                yield item
+                item = next(source)
+                continue
+            try:
+                response = yield from answer_of(item)
+            except EspoError as error:
+                item = source.throw(error)
+            else:
+                item = source.send(response)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        source.close()
+
+
+def drain(stream: Stream[T], take: Callable[[T], object]) -> Operation[None]:
+    """Make an operation of a stream: hand everything it emits to ``take``."""
+    outcome: Response | EspoError | None = None
+    while True:
+        try:
+            item = stream.throw(outcome) if isinstance(outcome, EspoError) else stream.send(outcome)
+        except StopIteration:
+            return
+        outcome = None
+        if isinstance(item, Emit):
+            take(item.value)
+            continue
+        try:
+            outcome = yield item
+        except EspoError as error:
+            outcome = error
+
+
+def entity_type_segment(entity_type: object) -> str:
+    """Return an entity type fit for a path, or refuse what only looks like one."""
+    if not isinstance(entity_type, str) or not _ENTITY_TYPE.fullmatch(entity_type):
+        raise EspoInputError(
+            f"{_shown(entity_type)} is not an entity type",
+            hint="Give a name such as Lead, Account or CMyCustomType, letters and digits only",
+        )
+    return entity_type
+
+
+def record_id_segment(record_id: object) -> str:
+    """Return a record id fit for a path, or refuse what only looks like one."""
+    if not isinstance(record_id, str) or not _RECORD_ID.fullmatch(record_id):
+        raise EspoInputError(
+            f"{_shown(record_id)} is not a record id",
+            hint="An id has letters, digits, '-' and '_' only; was an upstream task's result empty?",
+        )
+    return record_id
+
+
+def name_segment(name: object, what: str) -> str:
+    """Return a link's or an action's name fit for a path, or refuse it."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise EspoInputError(f"{_shown(name)} is not a {what}", hint="Give its name as in EspoCRM, such as contacts")
+    return name
+
+
+def record_path(entity_type: object, record_id: object | None = None, link: object | None = None) -> str:
+    """Path of a list, a record or a record's link.
+
+    >>> record_path("Lead", "6746d1f3a0b1c2d3e", "targetLists")
+    'Lead/6746d1f3a0b1c2d3e/targetLists'
+    """
+    parts = [entity_type_segment(entity_type)]
+    if record_id is not None or link is not None:
+        parts.append(record_id_segment(record_id))
+    if link is not None:
+        parts.append(name_segment(link, "link"))
+    return "/".join(parts)
+
+
+def free_path(path: object) -> str:
+    """Return any path below ``api/v1`` in the form that is sent and signed.
+
+    A leading slash and ``api/v1/`` are taken off. Every character that is not unreserved is percent-encoded, in the
+    one form that both HTTP libraries leave as it is, because HMAC signs the path to the letter.
+    """
+    if not isinstance(path, str):
+        raise EspoInputError(f"{_shown(path)} is not a path")
+    text = path.strip().lstrip("/").removeprefix("api/v1/")
+    if "?" in text or "#" in text:
+        raise EspoInputError("The path has a query string or fragment", hint="Give the query in its own argument")
+    segments = [unquote(segment) for segment in text.split("/")]
+    if any(segment in ("", ".", "..") or "/" in segment for segment in segments) or "://" in path:
+        raise EspoInputError(
+            f"{_shown(path)} is not a path below api/v1", hint="Give it as in EspoCRM's docs, such as Lead/action/convert"
+        )
+    return "/".join(quote(segment, safe="") for segment in segments)
+
+
+def http_method(method: object) -> str:
+    """Return an HTTP method that EspoCRM has a route for, upper case."""
+    name = method.upper() if isinstance(method, str) else ""
+    if name not in _METHODS:
+        raise EspoInputError(f"{_shown(method)} is not one of {', '.join(sorted(_METHODS))}")
+    return name
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse header names and values that would break out of their line."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not isinstance(value, str) or re.search(r"[\r\n\0]", value):
+            raise EspoInputError(f"Header {name!r} cannot be sent")
+
+
+def with_query(request: Request, *pairs: tuple[str, str]) -> Request:
+    """Return the request with more query pairs."""
+    return replace(request, query=(*request.query, *pairs))
+
+
+def expect_object(request: Request, response: Response) -> Record:
+    """Return the answer as an object, or say that it is none."""
+    value = expect_json(request, response)
+    if not isinstance(value, dict):
+        raise _unexpected(request, response, f"a JSON object was expected and a {type(value).__name__} came")
+    return value
+
+
+def expect_json(request: Request, response: Response) -> Any:
+    """Return the answer's JSON, ``None`` for an empty body."""
+    try:
+        return response.json()
+    except ValueError:
+        raise _unexpected(request, response, "the body is not JSON") from None
+
+
+def _unexpected(request: Request, response: Response, what: str) -> EspoBadAnswerError:
+    return EspoBadAnswerError(
+        f"This is not an answer of EspoCRM's API: {what}",
+        status=response.status,
+        method=request.method,
+        path=request.path,
+    )
+
+
+def _shown(value: object) -> str:
+    """Show a value that should be a name, cut so that a mistaken big one does not fill the log."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
