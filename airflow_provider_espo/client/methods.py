@@ -43,6 +43,22 @@ class Awaiting(Protocol):
     ) -> AsyncIterator[T | EspoError]: ...
 
 
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def _named_as(operation: Callable[..., Any], method: M) -> M:
+    """Give a method the operation's name, text and arguments, for ``help()`` and editors."""
+    functools.update_wrapper(method, operation)
+    del method.__wrapped__  # type: ignore[attr-defined]
+    signature = inspect.signature(operation)
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    _state, *arguments = signature.parameters.values()
+    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[itself, *arguments], return_annotation=inspect.Signature.empty
+    )
+    return method
+
+
 def blocking(operation: Callable[Concatenate[ClientState, P], Operation[T]]) -> Callable[Concatenate[Blocking, P], T]:
     """Make an operation a method that waits for the result."""
 
@@ -156,19 +172,3 @@ class AsyncMethods:
     link = awaiting(relations.link)
     unlink = awaiting(relations.unlink)
     write_many = awaiting_many(bulk.write_many)
-
-
-M = TypeVar("M", bound=Callable[..., Any])
-
-
-def _named_as(operation: Callable[..., Any], method: M) -> M:
-    """Give a method the operation's name, text and arguments, for ``help()`` and editors."""
-    functools.update_wrapper(method, operation)
-    del method.__wrapped__  # type: ignore[attr-defined]
-    signature = inspect.signature(operation)
-    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    _state, *arguments = signature.parameters.values()
-    method.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[itself, *arguments], return_annotation=inspect.Signature.empty
-    )
-    return method
