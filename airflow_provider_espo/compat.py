@@ -1,0 +1,124 @@
+"""Everything that differs between the Airflow versions this provider runs on (3.1 and later), in one place.
+
+What is there is found by looking for it, not by comparing version numbers. Imports are inside of the
+functions: DAG files import this module through every operator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_espo.client.config import read_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
+    from airflow.sdk import Connection
+    from pydantic import JsonValue
+
+
+class TaskStateStore(Protocol):
+    """What of Airflow's task state store is used: values that outlive a try of a task instance."""
+
+    def get(self, key: str, default: JsonValue = None) -> JsonValue:
+        """Return the value, or the default where there is none."""
+
+    def set(self, key: str, value: JsonValue, *, retention: timedelta | None = None) -> None:
+        """Store a value that is not ``None``."""
+
+    def delete(self, key: str) -> None:
+        """Forget a value."""
+
+
+def airflow_version() -> str:
+    """Return the version of Airflow, for the ``User-Agent``.
+
+    A worker may have the task SDK alone (possible since 3.2): then it is the SDK's version, and says so.
+    """
+    import airflow
+
+    version = getattr(airflow, "__version__", None)
+    if version is None:
+        import airflow.sdk
+
+        return f"sdk-{airflow.sdk.__version__}"
+    return str(version)
+
+
+def default_deferrable() -> bool:
+    """Tell whether operators defer unless told otherwise (``[operators] default_deferrable``).
+
+    ``airflow.sdk.configuration`` came with 3.2; before, the configuration was in Airflow's core only.
+    """
+    try:
+        from airflow.sdk.configuration import conf
+    except ImportError:
+        from airflow.configuration import conf
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def mask(secret: JsonValue) -> None:
+    """Keep a text, or all texts of a list, out of the logs; of a dict, those with telling names."""
+    from airflow.sdk.log import mask_secret
+
+    if secret:
+        mask_secret(secret)
+
+
+async def amask(secret: JsonValue) -> None:
+    """Do the same from an event loop.
+
+    Airflow's ``mask_secret`` waits for the supervisor and must not do so on the loop; ``amask_secret`` came
+    with 3.3.2. Before, the waiting is done on a thread.
+    """
+    if not secret:
+        return
+    try:
+        from airflow.sdk.log import amask_secret
+    except ImportError:
+        await asyncio.to_thread(mask, secret)
+    else:
+        await amask_secret(secret)
+
+
+def get_connection(conn_id: str) -> tuple[Connection, dict[str, Any]]:
+    """Get an Airflow connection and its extra.
+
+    The extra is read here and not by ``Connection.extra_dejson``, which makes an empty one of broken JSON.
+
+    :param conn_id: id of the connection.
+    :return: the connection, and its extra as an object; sensitive values are masked in logs.
+    :raises AirflowNotFoundException: there is no such connection.
+    :raises EspoConfigError: the extra is not a JSON object.
+    """
+    from airflow.sdk import BaseHook
+
+    connection = BaseHook.get_connection(conn_id)
+    extra = read_extra(connection.extra)
+    mask(extra)
+    return connection, extra
+
+
+async def aget_connection(conn_id: str) -> tuple[Connection, dict[str, Any]]:
+    """Do the same from an event loop, without blocking it.
+
+    Reading the extra's text needs neither ``Connection.extra_dejson``, which blocks, nor ``aextra_dejson``,
+    which came with 3.3.2. For parameters, result and errors see :func:`get_connection`.
+    """
+    from airflow.sdk import BaseHook
+
+    connection = await BaseHook.aget_connection(conn_id)
+    extra = read_extra(connection.extra)
+    await amask(extra)
+    return connection, extra
+
+
+def task_state_store(context: Mapping[str, Any]) -> TaskStateStore | None:
+    """Return the store that keeps values between the tries of a task instance (3.3), where there is one.
+
+    :param context: Airflow's context of the running task.
+    """
+    store: TaskStateStore | None = context.get("task_state_store")
+    return store

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import asyncio
+import builtins
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import airflow
+import pytest
+from airflow.sdk._shared.secrets_masker import redact, reset_secrets_masker
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_provider_espo import compat
+from airflow_provider_espo.client.errors import EspoConfigError
+
+
+@pytest.fixture(autouse=True)
+def _fresh_masker() -> Iterator[None]:
+    reset_secrets_masker()
+    yield
+    reset_secrets_masker()
+
+
+def hide_names(monkeypatch: pytest.MonkeyPatch, module: str, names: Sequence[str] | None) -> None:
+    """Make imports of a module (or of names in it) fail as on an Airflow that does not have them."""
+    real_import: Callable[..., ModuleType] = builtins.__import__
+
+    def older_airflow(
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        if name == module and (names is None or set(names) & set(fromlist or ())):
+            raise ImportError(f"cannot import {fromlist} from {name}")
+        return real_import(name, globals, locals, fromlist, level)
+
+    monkeypatch.setattr(builtins, "__import__", older_airflow)
+
+
+def test_airflow_version_is_the_installed_one() -> None:
+    assert compat.airflow_version() == airflow.__version__
+
+
+def test_a_worker_with_the_task_sdk_alone_names_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(airflow, "__version__")
+    # Airflow's core finds lost attributes again by a module-level __getattr__.
+    monkeypatch.delattr(airflow, "__getattr__")
+    assert compat.airflow_version() == f"sdk-{airflow.sdk.__version__}"
+
+
+@pytest.mark.parametrize("with_sdk_configuration", [True, False])
+def test_default_deferrable_follows_the_configuration(
+    monkeypatch: pytest.MonkeyPatch, with_sdk_configuration: bool
+) -> None:
+    if not with_sdk_configuration:
+        hide_names(monkeypatch, "airflow.sdk.configuration", None)
+    monkeypatch.delenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", raising=False)
+    assert compat.default_deferrable() is False
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "true")
+    assert compat.default_deferrable() is True
+
+
+def test_masked_texts_do_not_appear_in_logs() -> None:
+    compat.mask(["s3cret-one", "s3cret-two"])
+    assert redact("a s3cret-one, a s3cret-two, a plain-three") == "a ***, a ***, a plain-three"
+
+
+def test_of_an_object_the_values_with_telling_names_are_masked() -> None:
+    compat.mask({"password": "s3cret-one", "auth_method": "token"})
+    assert redact("s3cret-one token") == "*** token"
+
+
+async def test_masking_from_an_event_loop() -> None:
+    await compat.amask(["s3cret-one"])
+    assert redact("s3cret-one") == "***"
+
+
+async def test_without_amask_secret_the_waiting_is_done_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide_names(monkeypatch, "airflow.sdk.log", ["amask_secret"])
+    threads: list[str] = []
+    real = compat.mask
+
+    def watched(secret: Any) -> None:
+        threads.append(threading.current_thread().name)
+        real(secret)
+
+    monkeypatch.setattr(compat, "mask", watched)
+    await compat.amask(["s3cret-one"])
+    assert redact("s3cret-one") == "***"
+    assert threads
+    assert threads[0] != threading.current_thread().name
+
+
+class TestConnection:
+    @pytest.fixture(params=["sync", "async"])
+    def get(self, request: pytest.FixtureRequest) -> Callable[[str], tuple[Any, dict[str, Any]]]:
+        if request.param == "sync":
+            return compat.get_connection
+        return lambda conn_id: asyncio.run(compat.aget_connection(conn_id))
+
+    def test_connection_and_extra_come_together(
+        self, get: Callable[[str], tuple[Any, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        value = {"conn_type": "espo", "host": "crm.example.com", "password": "k3y-of-it"}
+        extra = {"timeout": 30, "api_key": "s3cret-in-a-wrong-place"}
+        monkeypatch.setenv("AIRFLOW_CONN_CRM", json.dumps({**value, "extra": extra}))
+        connection, got = get("crm")
+        assert connection.host == "crm.example.com"
+        assert got == extra
+        assert redact("k3y-of-it s3cret-in-a-wrong-place") == "*** ***"
+
+    def test_no_extra_is_an_empty_one(
+        self, get: Callable[[str], tuple[Any, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_CRM", "espo://:k3y-of-it@crm.example.com")
+        assert get("crm")[1] == {}
+
+    def test_broken_extra_is_not_an_empty_one(
+        self, get: Callable[[str], tuple[Any, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(
+            "AIRFLOW_CONN_CRM", json.dumps({"conn_type": "espo", "host": "crm", "extra": "{no json"})
+        )
+        with pytest.raises(EspoConfigError, match="extra is not a JSON object"):
+            get("crm")
+
+    def test_an_unknown_connection_is_airflows_error(
+        self, get: Callable[[str], tuple[Any, dict[str, Any]]]
+    ) -> None:
+        with pytest.raises(AirflowNotFoundException, match="no_such_crm"):
+            get("no_such_crm")
+
+
+def test_task_state_store_is_found_where_airflow_gives_one() -> None:
+    store = object()
+    assert compat.task_state_store({"task_state_store": store}) is store
+    assert compat.task_state_store({"ti": object()}) is None
