@@ -172,18 +172,17 @@ def conn_fields() -> dict[str, dict[str, Any]]:
 
 
 def ui_field_behaviour() -> dict[str, Any]:
-    """What becomes of the standard fields, for ``ui-field-behaviour`` of the provider info."""
+    """What becomes of the standard fields, for a hook's ``get_ui_field_behaviour`` (Airflow 3.1)."""
     return {
-        "hidden-fields": list(_HIDDEN),
+        "hidden_fields": list(_HIDDEN),
         "relabeling": dict(_LABELS),
         "placeholders": dict(_PLACEHOLDERS),
     }
 
 
-def hook_ui_field_behaviour() -> dict[str, Any]:
-    """The same for a hook's ``get_ui_field_behaviour`` (Airflow 3.1, which spells the key otherwise)."""
-    behaviour = ui_field_behaviour()
-    return {"hidden_fields": behaviour.pop("hidden-fields"), **behaviour}
+def declared_ui_field_behaviour() -> dict[str, Any]:
+    """The same for ``ui-field-behaviour`` of the provider info, which spells its keys with dashes."""
+    return {name.replace("_", "-"): value for name, value in ui_field_behaviour().items()}
 
 
 def widgets() -> dict[str, Any]:

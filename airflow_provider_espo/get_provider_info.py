@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_espo.connection_form import conn_fields, ui_field_behaviour
+from airflow_provider_espo.connection_form import conn_fields, declared_ui_field_behaviour
 
 PACKAGE_NAME = "airflow-provider-espo"
 INTEGRATION = "EspoCRM"
@@ -55,7 +55,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": HOOK_CLASS,
                 "hook-name": INTEGRATION,
                 "conn-fields": conn_fields(),
-                "ui-field-behaviour": ui_field_behaviour(),
+                "ui-field-behaviour": declared_ui_field_behaviour(),
             }
         ],
     }

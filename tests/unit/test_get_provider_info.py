@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import pkgutil
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from jsonschema import Draft7Validator
+from structlog.testing import capture_logs
+
+import airflow_provider_espo
+from airflow_provider_espo.get_provider_info import get_provider_info
+
+
+def schema(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(files("airflow").joinpath(name).read_text())
+    return loaded
+
+
+def test_it_fits_the_schema_that_airflow_checks_at_run_time() -> None:
+    Draft7Validator(schema("provider_info.schema.json")).validate(get_provider_info())
+
+
+@pytest.mark.parametrize("part", sorted(get_provider_info()))
+def test_each_part_fits_the_stricter_schema_of_airflows_own_providers(part: str) -> None:
+    whole = schema("provider.yaml.schema.json")
+    validator = Draft7Validator({**whole["properties"][part], "definitions": whole.get("definitions", {})})
+    validator.validate(get_provider_info()[part])
+
+
+def test_it_is_what_the_entry_point_gives() -> None:
+    (entry_point,) = [
+        entry
+        for entry in entry_points(group="apache_airflow_provider")
+        if entry.module.startswith("airflow_provider_espo")
+    ]
+    assert entry_point.load()() == get_provider_info()
+
+
+def test_every_call_gives_a_dictionary_of_its_own() -> None:
+    # Airflow adds keys to what it gets.
+    get_provider_info()["connection-types"].clear()
+    assert get_provider_info()["connection-types"]
+
+
+@pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
+def test_the_listed_modules_are_those_of_the_package(kind: str) -> None:
+    package = importlib.import_module(f"airflow_provider_espo.{kind}")
+    existing = sorted(
+        module.name
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+        if not module.name.rpartition(".")[2].startswith("_")
+    )
+    listed = [name for group in get_provider_info().get(kind, []) for name in group["python-modules"]]
+    assert listed == existing
+
+
+def test_modules_belong_to_an_integration_that_is_described() -> None:
+    info = get_provider_info()
+    described = {integration["integration-name"] for integration in info["integrations"]}
+    for kind in ("hooks", "operators", "sensors", "triggers"):
+        assert {group["integration-name"] for group in info.get(kind, [])} <= described
+
+
+def test_asking_for_it_imports_neither_airflow_nor_any_building_block() -> None:
+    code = (
+        "import sys\n"
+        "from airflow_provider_espo.get_provider_info import get_provider_info\n"
+        "get_provider_info()\n"
+        "print([m for m in sys.modules if m.split('.')[0] in ('airflow', 'requests', 'httpx', 'msgspec')\n"
+        "       or m.startswith(('airflow_provider_espo.hooks', 'airflow_provider_espo.operators'))])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+class TestProvidersManager:
+    """What Airflow makes of it."""
+
+    @pytest.fixture
+    def manager(self, caplog: pytest.LogCaptureFixture) -> Any:
+        from airflow.providers_manager import ProvidersManager
+
+        manager: Any = ProvidersManager  # its methods have no types
+        manager = manager()
+        manager._cleanup()
+        with caplog.at_level(logging.WARNING):
+            yield manager
+        ours = [record.getMessage() for record in caplog.records if "espo" in record.getMessage().lower()]
+        assert ours == []
+
+    def test_the_provider_is_found_under_its_distribution_name(self, manager: Any) -> None:
+        provider = manager.providers["airflow-provider-espo"]
+        assert provider.version == airflow_provider_espo.__version__
+        assert provider.data["documentation-url"].startswith("https://")
+
+    def test_the_hook_loads_without_a_word_and_can_test_connections(self) -> None:
+        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+
+        runtime: Any = ProvidersManagerTaskRuntime
+        runtime()._cleanup()
+        with capture_logs() as logged:
+            hook = runtime().hooks["espo"]
+        assert [entry for entry in logged if "espo" in str(entry).lower()] == []
+        assert hook is not None
+        assert hook.hook_class_name == "airflow_provider_espo.hooks.espo.EspoHook"
+        assert (hook.connection_type, hook.hook_name) == ("espo", "EspoCRM")
+        assert hook.connection_id_attribute_name == "espo_conn_id"
+        assert hook.connection_testable
+
+    def test_the_form_is_there_without_importing_the_hook(self, manager: Any) -> None:
+        from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+        HookMetaService.hook_meta_data.cache_clear()
+        (meta,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "espo"]
+        assert meta.hook_name == "EspoCRM"
+        assert meta.standard_fields is not None
+        assert meta.standard_fields.host is not None
+        assert meta.standard_fields.host.title == "Site URL"
+        extra: Any = meta.extra_fields
+        assert extra["auth_method"]["schema"]["enum"] == ["api_key", "hmac", "basic", "token"]
+        assert extra["auth_method"]["value"] == "api_key"
+        assert extra["verify"]["value"] is True
+
+    def test_secrets_of_the_form_are_sensitive(self, manager: Any) -> None:
+        form = manager._connection_form_widgets_from_metadata
+        assert form["extra__espo__headers"].is_sensitive
+        assert form["extra__espo__proxies"].is_sensitive
+        assert not form["extra__espo__timeout"].is_sensitive
+
+    def test_every_dotted_name_can_be_imported(self, manager: Any) -> None:
+        from airflow.sdk._shared.module_loading import import_string
+
+        info = get_provider_info()
+        for kind in ("hooks", "operators", "sensors", "triggers"):
+            for group in info.get(kind, []):
+                for module in group["python-modules"]:
+                    importlib.import_module(module)
+        for kind in ("notifications", "extra-links"):
+            for name in info.get(kind, []):
+                import_string(name)
+        for connection_type in info["connection-types"]:
+            import_string(connection_type["hook-class-name"])
