@@ -17,7 +17,7 @@ from airflow_provider_espo.client.where_operators import (
     OPERATORS,
     Shape,
     hint_for_unknown,
-    nearest,
+    near_names,
 )
 from airflow_provider_espo.client.where_shapes import LIST_AS_TEXT, checked_value, kind_of
 from airflow_provider_espo.client.where_values import Place
@@ -62,6 +62,7 @@ def check_where(items: object, *, rendered: bool) -> list[WhereItem]:
         raise place.error("a list of where items is needed, not a single item", "Put the item into a list")
     listed = values.elements(items)
     if listed is None:
+        values.refuse(items, place)
         raise place.error(f"a list of where items is needed, not a {type(items).__name__}")
     return [check_item(item, place[index], rendered=rendered) for index, item in enumerate(listed)]
 
@@ -152,8 +153,8 @@ def _known_keys(item: Mapping[Any, Any], place: Place) -> WhereItem:
             raise place.error(
                 "a key of the item is not one that EspoCRM knows", f"Keys are {', '.join(_KEYS)}"
             )
-        near = nearest(key, _KEYS)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"Keys are {', '.join(_KEYS)}"
+        near = near_names(key, _KEYS)
+        hint = f"Its name may be {near}" if near else f"Keys are {', '.join(_KEYS)}"
         raise place.error(f"EspoCRM does not know the key {key}", hint)
     given = {key: item[key] for key in _KEYS if key in item}
     if "field" in given:
@@ -237,6 +238,7 @@ def _group(value: object, place: Place, *, rendered: bool) -> Any:
         return value
     listed = values.elements(value)
     if listed is None:
+        values.refuse(value, place)
         raise place.error(
             f"it needs {Shape.ITEMS.value}, not {kind_of(value)}",
             LIST_AS_TEXT if isinstance(value, str) else None,

@@ -129,20 +129,6 @@ _HINTS: dict[str, str] = {
 }
 
 
-def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Give the names most like another.
-
-    :param name: the name that is not known.
-    :param known: the names that are.
-    :return: up to three, the most alike first; letter case does not matter.
-    """
-    import difflib
-
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6)
-    return [by_lower[match] for match in found]
-
-
 def hint_for_unknown(name: str) -> str | None:
     """Say what was probably meant by an operator name that EspoCRM does not know.
 
@@ -151,9 +137,17 @@ def hint_for_unknown(name: str) -> str | None:
     """
     if name in _HINTS:
         return _HINTS[name]
-    head, *rest = name.strip("_").split("_")
-    camel = head + "".join(part.capitalize() for part in rest)
-    if camel in OPERATORS:
-        return f"In a where item EspoCRM's own name is needed: {camel}"
-    near = nearest(name, OPERATORS)
-    return f"Did you mean {' or '.join(near)}?" if near else None
+    near = near_names(name, OPERATORS)
+    return f"EspoCRM's name may be {near}" if near else None
+
+
+def near_names(name: str, known: Iterable[str]) -> str:
+    """Give the names most like another, for a hint.
+
+    :param name: the name that is not known; letter case and underscores do not matter.
+    :param known: the names that are.
+    :return: up to three names, the nearest first; empty when nothing is near.
+    """
+    from airflow_provider_espo.client.name_hints import nearest
+
+    return " or ".join(nearest(name, known))

@@ -72,6 +72,7 @@ def checked_value(
 
 def _check_count(value: object, listed: list[Any] | None, shape: Shape, place: Place) -> None:
     if listed is None:
+        values.refuse(value, place)
         if shape in _LIST_ONLY:
             hint = LIST_AS_TEXT if isinstance(value, str) else None
             raise place.error(f"it needs {shape.value}, not {kind_of(value)}", hint)

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from airflow_provider_espo.client import moments
 from airflow_provider_espo.client.errors import EspoInputError
 
 _JINJA_MARKS = ("{{", "{%", "{#")
-_ISO = re.compile(
-    r"(?P<moment>\d{4}-\d\d-\d\d(?P<sep>[T ])\d\d:\d\d(:\d\d)?)(\.\d+)? ?(?P<offset>Z|[+-]\d\d:?\d\d)?"
-)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?")
 
 
@@ -108,9 +106,7 @@ def plain(value: object, place: Place, reading: Reading) -> Any:
     for kind, convert in _CONVERTERS.items():
         if isinstance(value, kind):
             return convert(value, place, reading)
-    for refused, why in _REFUSED.items():
-        if isinstance(value, refused):
-            raise place.error(f"a {type(value).__name__} cannot be a value", why)
+    refuse(value, place)
     if isinstance(value, (Mapping, Sequence)):
         raise place.error(f"one value is needed here, not a {type(value).__name__}")
     if reading.rendered:
@@ -119,6 +115,20 @@ def plain(value: object, place: Place, reading: Reading) -> Any:
             "If it is a task, use its .output; is this argument a template field of the operator?",
         )
     return value
+
+
+def refuse(value: object, place: Place) -> None:
+    """Raise for what could be sent by nobody and is no reference to be filled in either.
+
+    :param value: anything.
+    :param place: where it is.
+    :raises EspoInputError: for sets, dict views, iterators, bytes, times of day, durations, functions.
+    """
+    if isinstance(value, tuple(_CONVERTERS)):
+        return
+    for refused, why in _REFUSED.items():
+        if isinstance(value, refused):
+            raise place.error(f"a {type(value).__name__} cannot be sent", why)
 
 
 def is_moment(text: str) -> bool:
@@ -136,8 +146,8 @@ def is_point_in_time(value: object) -> bool:
     """Tell whether a value is an instant in whatever zone it is read: it names its own, or counts as UTC."""
     if isinstance(value, dt.datetime):
         return True
-    match = _ISO.fullmatch(value) if isinstance(value, str) else None
-    return match is not None and match["offset"] is not None
+    parsed = moments.parse(value) if isinstance(value, str) else None
+    return parsed is not None and parsed.tzinfo is not None
 
 
 def zone_named(name: str, place: Place) -> dt.tzinfo:
@@ -157,47 +167,29 @@ def zone_named(name: str, place: Place) -> dt.tzinfo:
         ) from None
 
 
-def format_moment(value: dt.datetime, zone: dt.tzinfo | None = None) -> str:
-    """Write a point in time in EspoCRM's form.
-
-    :param value: with a zone of its own it is converted; without one it is taken as it stands.
-    :param zone: the zone to write it in; ``None`` for UTC.
-    :return: ``YYYY-MM-DD HH:MM:SS``, fraction cut off.
-    :raises OverflowError: if the converted time is outside of the years 1 to 9999.
-    """
-    if value.utcoffset() is not None:
-        value = value.astimezone(zone or dt.UTC)
-    return (
-        f"{value.year:04d}-{value.month:02d}-{value.day:02d} "
-        f"{value.hour:02d}:{value.minute:02d}:{value.second:02d}"
-    )
-
-
 def _from_text(value: str, place: Place, reading: Reading) -> str:
     text = value if type(value) is str else str.__str__(value)
     try:
         text.encode()
     except UnicodeEncodeError:
         raise place.error("the text has half a surrogate pair and cannot be sent as UTF-8") from None
-    match = _ISO.fullmatch(text) if reading.iso_text else None
-    if match is None or (match["offset"] is None and match["sep"] == " "):
+    parsed = moments.parse(text) if reading.iso_text else None
+    if parsed is None or (parsed.tzinfo is None and "T" not in text):
         return text
-    try:
-        moment = dt.datetime.fromisoformat(match["moment"] + (match["offset"] or ""))
-    except ValueError:
-        return text
-    return _from_datetime(moment, place, reading)
+    return _from_datetime(parsed, place, reading)
 
 
 def _from_datetime(value: dt.datetime, place: Place, reading: Reading) -> str:
     try:
-        return format_moment(value, reading.zone)
+        if reading.zone is not None and value.utcoffset() is not None:
+            value = value.astimezone(reading.zone).replace(tzinfo=None)
+        return moments.utc_text(value)
     except OverflowError:
         raise place.error("the time is outside of the years that can be sent") from None
 
 
 def _from_date(value: dt.date, _place: Place, _reading: Reading) -> str:
-    return f"{value.year:04d}-{value.month:02d}-{value.day:02d}"
+    return moments.date_text(value)
 
 
 def _from_float(value: float, place: Place, _reading: Reading) -> float | int:
