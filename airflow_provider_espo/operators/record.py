@@ -1,0 +1,342 @@
+"""Create, read, update, upsert, delete and list records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.operators.base import EspoOperator
+from airflow_provider_espo.operators.tries import earlier_tries_since
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: Rows that a list pushes to XCom at most, unless the task says otherwise: about a megabyte.
+MAX_XCOM_ROWS = 1000
+
+
+class EspoCreateRecordOperator(EspoOperator):
+    """Create a record.
+
+    EspoCRM looks for duplicates of leads, contacts and accounts (same name *or* same e-mail address) and refuses to
+    create one; ``on_duplicate`` says what to do then.
+
+    Safe to retry: a retry first looks for a record that the connection's user created since the first try with the same
+    values in all of ``attributes``, and takes it for its own. A cleared task creates anew.
+
+    :param entity_type: entity type, such as ``Lead``. (templated)
+    :param attributes: values by attribute name; dates and times may be ``datetime`` objects or ISO texts with an offset.
+        (templated)
+    :param on_duplicate: ``fail``: raise. ``skip``: leave the found record. ``update``: write what differs to the found
+        record. ``force``: create all the same. ``skip`` and ``update`` want exactly one found record that agrees on
+        ``match_by``, so that a namesake is never touched, and raise otherwise. (templated)
+    :param match_by: attributes that must be equal for ``skip`` and ``update``. (templated)
+    :param validate: refuse attributes that the server does not have, before anything is written.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: ``{"id", "action"}``, action ``created``, ``skipped``, ``updated`` or ``unchanged``.
+    :raises EspoDuplicateError: duplicates were found and none may be taken.
+    :raises EspoValidationError: EspoCRM refused a value.
+    :raises EspoUnknownNameError: the server has no such attribute.
+    """
+
+    template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "attributes", "on_duplicate", "match_by")
+    template_fields_renderers = {"attributes": "json"}
+
+    def __init__(
+        self,
+        *,
+        entity_type: str,
+        attributes: Mapping[str, Any],
+        on_duplicate: Literal["fail", "skip", "update", "force"] = "fail",
+        match_by: Sequence[str] = ("emailAddress",),
+        validate: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.entity_type = entity_type
+        self.attributes = attributes
+        self.on_duplicate = on_duplicate
+        self.match_by = match_by
+        self.validate = validate
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Create the record."""
+        result = self.hook.create_record(
+            self.entity_type,
+            self.attributes,
+            on_duplicate=self.on_duplicate,
+            match_by=self.match_by,
+            validate=self.validate,
+            look_for_earlier_since=earlier_tries_since(context, "create"),
+        )
+        self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
+        return result
+
+
+class EspoGetRecordOperator(EspoOperator):
+    """Read one record.
+
+    :param entity_type: entity type, such as ``Lead``. (templated)
+    :param record_id: its id. (templated)
+    :param select: attributes to return; all by default. ``id`` always comes along. (templated)
+    :param validate: refuse ``select`` names that the server does not have.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: the record, attribute by attribute.
+    :raises EspoNotFoundError: no such record, or it was deleted, or is hidden from the user.
+    """
+
+    template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "select")
+
+    def __init__(
+        self,
+        *,
+        entity_type: str,
+        record_id: str,
+        select: Sequence[str] | None = None,
+        validate: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.entity_type = entity_type
+        self.record_id = record_id
+        self.select = select
+        self.validate = validate
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Read the record."""
+        return self.hook.get_record(self.entity_type, self.record_id, select=self.select, validate=self.validate)
+
+
+class EspoUpdateRecordOperator(EspoOperator):
+    """Update a record; only what differs is sent, and nothing where nothing does.
+
+    EspoCRM moves ``modifiedAt``, adds a version and fires webhooks for every update, even an empty one; therefore the
+    record is read first. Safe to retry.
+
+    :param entity_type: entity type, such as ``Lead``. (templated)
+    :param record_id: its id. (templated)
+    :param attributes: new values by attribute name; others stay, ``None`` clears. (templated)
+    :param version_number: the record's ``versionNumber`` the values were decided on. If the record has another version
+        by now and one of the attributes was changed, nothing is written. (templated)
+    :param only_changes: ``False`` sends all attributes without reading first.
+    :param validate: refuse attributes that the server does not have, before anything is written.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: ``{"id", "action"}``, action ``updated`` or ``unchanged``.
+    :raises EspoNotFoundError: no such record.
+    :raises EspoVersionConflictError: the record was changed since ``version_number``; has its current values.
+    :raises EspoValidationError: EspoCRM refused a value.
+    """
+
+    template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "attributes", "version_number")
+    template_fields_renderers = {"attributes": "json"}
+
+    def __init__(
+        self,
+        *,
+        entity_type: str,
+        record_id: str,
+        attributes: Mapping[str, Any],
+        version_number: int | None = None,
+        only_changes: bool = True,
+        validate: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.entity_type = entity_type
+        self.record_id = record_id
+        self.attributes = attributes
+        self.version_number = version_number
+        self.only_changes = only_changes
+        self.validate = validate
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Update the record."""
+        result = self.hook.update_record(
+            self.entity_type,
+            self.record_id,
+            self.attributes,
+            version_number=self.version_number,
+            only_changes=self.only_changes,
+            validate=self.validate,
+        )
+        self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
+        return result
+
+
+class EspoUpsertRecordOperator(EspoOperator):
+    """Update the one record that has the same key, or create it.
+
+    Only what differs is sent, and nothing where nothing does. A namesake does not stop it: the key decides. Safe to
+    retry at any point.
+
+    :param entity_type: entity type, such as ``Lead``. (templated)
+    :param attributes: values by attribute name, the key's among them. (templated)
+    :param match_by: attributes that make the key, such as ``["emailAddress"]``; letter case does not count. (templated)
+    :param validate: refuse attributes that the server does not have, before anything is written.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: ``{"id", "action"}``, action ``created``, ``updated`` or ``unchanged``.
+    :raises EspoAmbiguousMatchError: more than one record has the key; none was touched.
+    :raises EspoValidationError: EspoCRM refused a value.
+    """
+
+    template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "attributes", "match_by")
+    template_fields_renderers = {"attributes": "json"}
+
+    def __init__(
+        self,
+        *,
+        entity_type: str,
+        attributes: Mapping[str, Any],
+        match_by: Sequence[str],
+        validate: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.entity_type = entity_type
+        self.attributes = attributes
+        self.match_by = match_by
+        self.validate = validate
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Upsert the record."""
+        result = self.hook.upsert_record(
+            self.entity_type, self.attributes, match_by=self.match_by, validate=self.validate
+        )
+        self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
+        return result
+
+
+class EspoDeleteRecordOperator(EspoOperator):
+    """Delete a record. One that is not there (any more) is a success, so it is safe to retry.
+
+    :param entity_type: entity type, such as ``Lead``. (templated)
+    :param record_id: its id. (templated)
+    :param missing_ok: ``False`` makes a missing record an error.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: ``{"id", "action"}``, action ``deleted`` or ``missing``.
+    :raises EspoNotFoundError: no such record and not ``missing_ok``.
+    """
+
+    template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id")
+
+    def __init__(self, *, entity_type: str, record_id: str, missing_ok: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.entity_type = entity_type
+        self.record_id = record_id
+        self.missing_ok = missing_ok
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Delete the record."""
+        result = self.hook.delete_record(self.entity_type, self.record_id, missing_ok=self.missing_ok)
+        self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
+        return result
+
+
+class EspoListRecordsOperator(EspoOperator):
+    """Return the records that match, for a downstream task.
+
+    Made for small results: what it returns goes through XCom. More than ``max_xcom_rows`` is refused, with nothing
+    pushed. For many records call ``EspoHook.iter_records`` in a task and write them to a file as they come.
+
+    By default ordered by ``id``: every record that is there throughout comes exactly once. So it is by ``createdAt``,
+    ``modifiedAt`` and ``number``; by other attributes one can be missed when others are deleted meanwhile.
+
+    :param entity_type: entity type, such as ``Lead``. (templated)
+    :param where: list of items as of :mod:`airflow_provider_espo.where`; all must hold. (templated)
+    :param primary_filter: one of EspoCRM's filters, such as ``actual``. (templated)
+    :param bool_filters: EspoCRM's on/off filters, such as ``["onlyMy"]``. (templated)
+    :param text_filter: text to search for, as in EspoCRM's search box. (templated)
+    :param select: attributes to return; all by default. ``id`` always comes along. (templated)
+    :param order_by: attribute to order by, ``id`` by default. (templated)
+    :param order: ``asc`` (default) or ``desc``. (templated)
+    :param limit: records at most. (templated)
+    :param max_xcom_rows: records that may go through XCom.
+    :param validate: refuse ``select`` and ``order_by`` names that the server does not have.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: list of records.
+    :raises EspoInputError: more than ``max_xcom_rows`` match.
+    """
+
+    template_fields: Sequence[str] = (
+        "espo_conn_id",
+        "entity_type",
+        "where",
+        "primary_filter",
+        "bool_filters",
+        "text_filter",
+        "select",
+        "order_by",
+        "order",
+        "limit",
+    )
+    template_fields_renderers = {"where": "json"}
+
+    def __init__(
+        self,
+        *,
+        entity_type: str,
+        where: Sequence[Mapping[str, Any]] | None = None,
+        primary_filter: str | None = None,
+        bool_filters: Sequence[str] | None = None,
+        text_filter: str | None = None,
+        select: Sequence[str] | None = None,
+        order_by: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        max_xcom_rows: int = MAX_XCOM_ROWS,
+        validate: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.entity_type = entity_type
+        self.where = where
+        self.primary_filter = primary_filter
+        self.bool_filters = bool_filters
+        self.text_filter = text_filter
+        self.select = select
+        self.order_by = order_by
+        self.order = order
+        self.limit = limit
+        self.max_xcom_rows = max_xcom_rows
+        self.validate = validate
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """List the records."""
+        limit = whole_number("limit", self.limit)
+        # One more than may be pushed is enough to know that there are too many.
+        most = self.max_xcom_rows + 1 if limit is None else min(limit, self.max_xcom_rows + 1)
+        records = self.hook.list_records(
+            self.entity_type,
+            where=self.where,
+            primary_filter=self.primary_filter,
+            bool_filters=self.bool_filters,
+            text_filter=self.text_filter,
+            select=self.select,
+            order_by=self.order_by,
+            order=self.order,
+            limit=most,
+            validate=self.validate,
+        )
+        refuse_too_many(records, self.max_xcom_rows)
+        self.log.info("%d records of %s", len(records), self.entity_type)
+        return records
+
+
+def whole_number(name: str, value: object) -> int | None:
+    """Return a number that a template may have made a text of."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+        return int(value)
+    raise EspoInputError(f"{name} is not a whole number")
+
+
+def refuse_too_many(records: Sequence[object], max_xcom_rows: int) -> None:
+    """Raise when a result is too big for XCom."""
+    if len(records) > max_xcom_rows:
+        raise EspoInputError(
+            f"More than {max_xcom_rows} records match, too many to push through XCom",
+            hint="Narrow the filter, give a limit, or read them with EspoHook.iter_records in a task that writes them to "
+            "a file; max_xcom_rows raises the bound",
+        )

@@ -1,0 +1,165 @@
+"""Link and unlink records, list what a record is linked to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_espo.operators.base import EspoOperator
+from airflow_provider_espo.operators.record import MAX_XCOM_ROWS, refuse_too_many, whole_number
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class _LinkOperator(EspoOperator):
+    """What linking and unlinking share."""
+
+    template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "link", "related_ids")
+
+    def __init__(
+        self,
+        *,
+        entity_type: str,
+        record_id: str,
+        link: str,
+        related_ids: str | Sequence[str],
+        validate: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.entity_type = entity_type
+        self.record_id = record_id
+        self.link = link
+        self.related_ids = related_ids
+        self.validate = validate
+
+
+class EspoLinkOperator(_LinkOperator):
+    """Link records to a record, such as leads to a target list. Safe to retry: those linked stay linked.
+
+    EspoCRM links one id after the other; an error at one leaves those before it linked. A link that is an attribute
+    of the record (``Contact.account``) is set by updating the attribute (``accountId``).
+
+    :param entity_type: entity type of the record, such as ``TargetList``. (templated)
+    :param record_id: its id. (templated)
+    :param link: name of the link, such as ``leads``. (templated)
+    :param related_ids: id or ids of the records to link; nothing is sent for an empty list. (templated)
+    :param validate: refuse a link that the server does not have.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: ``{"linked": n}``.
+    :raises EspoNotFoundError: the record or a related one does not exist.
+    :raises EspoNothingDoneError: EspoCRM answered that it did nothing.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Link the records."""
+        result = self.hook.link(
+            self.entity_type, self.record_id, self.link, self.related_ids, validate=self.validate
+        )
+        self.log.info("%s %s: %d linked by %s", self.entity_type, self.record_id, result["linked"], self.link)
+        return result
+
+
+class EspoUnlinkOperator(_LinkOperator):
+    """Unlink records from a record. Safe to retry: those not linked are no error.
+
+    :param entity_type: entity type of the record, such as ``TargetList``. (templated)
+    :param record_id: its id. (templated)
+    :param link: name of the link, such as ``leads``. (templated)
+    :param related_ids: id or ids of the records to unlink; nothing is sent for an empty list. (templated)
+    :param validate: refuse a link that the server does not have.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: ``{"unlinked": n}``, the number of ids given.
+    :raises EspoNotFoundError: the record or a related one does not exist.
+    :raises EspoNothingDoneError: EspoCRM answered that it did nothing.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Unlink the records."""
+        result = self.hook.unlink(
+            self.entity_type, self.record_id, self.link, self.related_ids, validate=self.validate
+        )
+        self.log.info("%s %s: %d unlinked by %s", self.entity_type, self.record_id, result["unlinked"], self.link)
+        return result
+
+
+class EspoListRelatedOperator(EspoOperator):
+    """Return the records at the other end of a link, such as an account's contacts.
+
+    Made for small results, as ``EspoListRecordsOperator`` is.
+
+    :param entity_type: entity type of the record, such as ``Account``. (templated)
+    :param record_id: its id. (templated)
+    :param link: name of the link, such as ``contacts``. (templated)
+    :param where: list of items on the related records, see :mod:`airflow_provider_espo.where`. (templated)
+    :param select: attributes to return; all by default. ``id`` always comes along. (templated)
+    :param order_by: attribute to order by, ``id`` by default. (templated)
+    :param order: ``asc`` (default) or ``desc``. (templated)
+    :param limit: records at most. (templated)
+    :param max_xcom_rows: records that may go through XCom.
+    :param validate: refuse a link and names that the server does not have.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: list of records.
+    :raises EspoNotFoundError: no such record.
+    :raises EspoInputError: more than ``max_xcom_rows`` match.
+    """
+
+    template_fields: Sequence[str] = (
+        "espo_conn_id",
+        "entity_type",
+        "record_id",
+        "link",
+        "where",
+        "select",
+        "order_by",
+        "order",
+        "limit",
+    )
+    template_fields_renderers = {"where": "json"}
+
+    def __init__(
+        self,
+        *,
+        entity_type: str,
+        record_id: str,
+        link: str,
+        where: Sequence[Mapping[str, Any]] | None = None,
+        select: Sequence[str] | None = None,
+        order_by: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        max_xcom_rows: int = MAX_XCOM_ROWS,
+        validate: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.entity_type = entity_type
+        self.record_id = record_id
+        self.link = link
+        self.where = where
+        self.select = select
+        self.order_by = order_by
+        self.order = order
+        self.limit = limit
+        self.max_xcom_rows = max_xcom_rows
+        self.validate = validate
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """List the related records."""
+        limit = whole_number("limit", self.limit)
+        most = self.max_xcom_rows + 1 if limit is None else min(limit, self.max_xcom_rows + 1)
+        records = self.hook.list_related(
+            self.entity_type,
+            self.record_id,
+            self.link,
+            where=self.where,
+            select=self.select,
+            order_by=self.order_by,
+            order=self.order,
+            limit=most,
+            validate=self.validate,
+        )
+        refuse_too_many(records, self.max_xcom_rows)
+        self.log.info("%d records by %s of %s %s", len(records), self.link, self.entity_type, self.record_id)
+        return records

@@ -1,0 +1,71 @@
+"""Wait for records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_espo.client.operations.waiting import enough_records
+from airflow_provider_espo.hooks.espo import EspoAsyncHook
+from airflow_provider_espo.triggers.base import EspoPollTrigger
+
+
+class EspoRecordTrigger(EspoPollTrigger):
+    """Waits until at least ``min_count`` records match a filter.
+
+    :param espo_conn_id: Airflow connection.
+    :param entity_type: entity type, such as ``Lead``.
+    :param where: list of items as of :mod:`airflow_provider_espo.where`.
+    :param primary_filter: one of EspoCRM's filters.
+    :param bool_filters: EspoCRM's on/off filters.
+    :param text_filter: text to search for.
+    :param min_count: how many records there must be.
+    :param poll_interval: seconds between looks.
+    :param deadline: when to give up, in seconds since the epoch; ``None`` for never.
+    """
+
+    def __init__(
+        self,
+        *,
+        espo_conn_id: str,
+        entity_type: str,
+        where: Sequence[Mapping[str, Any]] | None = None,
+        primary_filter: str | None = None,
+        bool_filters: Sequence[str] | None = None,
+        text_filter: str | None = None,
+        min_count: int = 1,
+        poll_interval: float = 60.0,
+        deadline: float | None = None,
+    ) -> None:
+        super().__init__(espo_conn_id=espo_conn_id, poll_interval=poll_interval, deadline=deadline)
+        self.entity_type = entity_type
+        self.where = where
+        self.primary_filter = primary_filter
+        self.bool_filters = bool_filters
+        self.text_filter = text_filter
+        self.min_count = min_count
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments beside those of the base class."""
+        return {
+            "entity_type": self.entity_type,
+            "where": self.where,
+            "primary_filter": self.primary_filter,
+            "bool_filters": self.bool_filters,
+            "text_filter": self.text_filter,
+            "min_count": self.min_count,
+        }
+
+    async def look(self, hook: EspoAsyncHook) -> dict[str, Any] | None:
+        """Look whether enough records are there."""
+        return await hook.run(
+            enough_records(
+                await hook.ready(),
+                self.entity_type,
+                min_count=self.min_count,
+                where=self.where,
+                primary_filter=self.primary_filter,
+                bool_filters=self.bool_filters,
+                text_filter=self.text_filter,
+            )
+        )
