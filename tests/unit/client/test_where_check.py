@@ -124,7 +124,7 @@ def test_keys_come_in_one_order_whatever_order_they_were_written_in() -> None:
         ({"type": "equals", "attribute": 5, "value": 1}, "not a int"),
         ({"type": "equals", "attribute": "account.name", "value": 1}, "accountName"),
         ({"type": "equals", "attribute": "a", "field": "b", "value": 1}, "Leave field out"),
-        ({"type": "equals", "attribute": "a", "vaule": 1}, "vaule.*value"),
+        ({"type": "equals", "attribute": "a", "valu": 1}, "valu.*value"),
         ({"type": "equals", "attribute": "a", "value": 1, 5: 1}, "Keys are type"),
         ({"type": "equals", "attribute": "a"}, "one value or a list"),
         ({"type": "equals", "attribute": "a", "value": None}, "isNull"),
