@@ -6,6 +6,8 @@ that starts. Therefore nothing here imports Airflow, and nothing here may be slo
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +22,28 @@ _PACKAGE = "airflow_provider_espo"
 _ROOT = Path(__file__).parent
 
 
-def python_modules(folder: str) -> list[str]:
-    """List the public modules of one folder of the package, in order, without importing them.
+#: Sub-packages with building blocks, and how the names of such classes end.
+KINDS: Mapping[str, str] = {
+    "hooks": "Hook",
+    "operators": "Operator",
+    "sensors": "Sensor",
+    "triggers": "Trigger",
+}
 
-    :param folder: name of a sub-package, such as ``operators``.
-    :return: dotted module names; empty where there is no such folder.
+
+def python_modules(kind: str) -> list[str]:
+    """List the modules that define hooks, operators, sensors or triggers, without importing them.
+
+    Modules that only help others (``base`` and those without such a class) are not listed.
+
+    :param kind: one of :data:`KINDS`.
+    :return: dotted module names, in order; empty where there is none.
     """
+    defines_one = re.compile(rf"^class Espo\w*{KINDS[kind]}\b", re.MULTILINE)
     return sorted(
-        f"{_PACKAGE}.{folder}.{path.stem}"
-        for path in (_ROOT / folder).glob("*.py")
-        if not path.stem.startswith("_")
+        f"{_PACKAGE}.{kind}.{path.stem}"
+        for path in (_ROOT / kind).glob("*.py")
+        if path.stem != "base" and defines_one.search(path.read_text(encoding="utf-8"))
     )
 
 
@@ -59,7 +73,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
     }
-    for kind in ("hooks", "operators", "sensors", "triggers"):
+    for kind in KINDS:
         if modules := python_modules(kind):
             info[kind] = [{"integration-name": INTEGRATION, "python-modules": modules}]
     return info

@@ -6,11 +6,14 @@ import logging
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from importlib.resources import files
 from typing import Any
 
 import pytest
+from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger
 from jsonschema import Draft7Validator
 from structlog.testing import capture_logs
 
@@ -51,14 +54,22 @@ def test_every_call_gives_a_dictionary_of_its_own() -> None:
 
 @pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
 def test_the_listed_modules_are_those_of_the_package(kind: str) -> None:
+    bases: Mapping[str, type] = {
+        "hooks": BaseHook,
+        "operators": BaseOperator,
+        "sensors": BaseSensorOperator,
+        "triggers": BaseTrigger,
+    }
     package = importlib.import_module(f"airflow_provider_espo.{kind}")
-    existing = sorted(
-        module.name
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
-        if not module.name.rpartition(".")[2].startswith("_")
-    )
+    existing = set()
+    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        module = importlib.import_module(found.name)
+        own = [value for value in vars(module).values() if getattr(value, "__module__", "") == found.name]
+        if any(isinstance(value, type) and issubclass(value, bases[kind]) for value in own):
+            existing.add(found.name)
+    existing.discard(f"{package.__name__}.base")
     listed = [name for group in get_provider_info().get(kind, []) for name in group["python-modules"]]
-    assert listed == existing
+    assert listed == sorted(existing)
 
 
 def test_modules_belong_to_an_integration_that_is_described() -> None:
