@@ -98,9 +98,7 @@ def between(context: SearchContext, attribute: str, value: Any) -> Part:
     if not php.is_array(value) or len(value) < 2:
         raise bad_request("Bad where item 'between'.")
     first, last = (value.get(0), value.get(1)) if isinstance(value, dict) else (value[0], value[1])
-    return Part(
-        all_of([condition(context, attribute, ">=", first), condition(context, attribute, "<=", last)])
-    )
+    return Part(all_of([condition(context, attribute, ">=", first), condition(context, attribute, "<=", last)]))
 
 
 def condition(context: SearchContext, attribute: str, operator: str, value: Any) -> Condition:

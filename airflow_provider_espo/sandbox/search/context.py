@@ -46,9 +46,9 @@ class UserAccess:
         """Attributes of the fields that no role lets the user read."""
         entity_def = self._storage.definitions[entity_type]
         fields = acl.forbidden_fields(self._user, entity_def, "read")
-        return (
-            frozenset(a.name for a in entity_def.attributes.values() if a.field in fields) if fields else ()
-        )
+        # The parts of an amount are fields of their own, but nobody has a right to one of them alone.
+        hidden = {name + part for name in fields for part in ("", "Currency", "Converted")}
+        return frozenset(a.name for a in entity_def.attributes.values() if a.field in hidden)
 
     def has_scope(self, entity_type: str) -> bool:
         """Whether any action on the entity type is granted."""

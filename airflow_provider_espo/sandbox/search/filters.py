@@ -107,9 +107,7 @@ def users_own(table: str) -> Filter:
     return condition
 
 
-def linked_with_user(
-    link: str, *, unless_declined: bool = False
-) -> Callable[[SearchContext], Condition | None]:
+def linked_with_user(link: str, *, unless_declined: bool = False) -> Callable[[SearchContext], Condition | None]:
     """The user is linked by a many-to-many link; nothing if the type has no such link."""
 
     def condition(context: SearchContext) -> Condition | None:

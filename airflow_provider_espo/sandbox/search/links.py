@@ -87,9 +87,7 @@ def is_user_from_teams(context: SearchContext, link: LinkDef, value: Any) -> lis
         raise bad_request("Bad where item. Bad array item.")
     if link.entity_type != "User" or link.kind != "belongsTo":
         raise bad_request(f"Not supported link '{link.name}' in where item.")
-    members = linked_ids(
-        context.storage.definitions["User"].links["teams"], one_of('m."teamId"', map(str, teams))
-    )
+    members = linked_ids(context.storage.definitions["User"].links["teams"], one_of('m."teamId"', map(str, teams)))
     return [Part(among(f"{context.root}.{quoted(link.key)}", members))]
 
 

@@ -64,9 +64,7 @@ class SearchParams:
         return cls.from_raw(raw, limit=limit, no_total=not php.is_empty(quick or ""))
 
     @classmethod
-    def from_raw(
-        cls, raw: Mapping[Any, Any], *, limit: int = MAX_SIZE_LIMIT, no_total: bool = False
-    ) -> SearchParams:
+    def from_raw(cls, raw: Mapping[Any, Any], *, limit: int = MAX_SIZE_LIMIT, no_total: bool = False) -> SearchParams:
         """Check parameters that are already taken apart, as in the body of a mass action or an export.
 
         :raises ApiError: 400 or 403 with the reason; 500 for input of a type that PHP refuses

@@ -41,9 +41,7 @@ def convert(context: SearchContext, item: WhereItem) -> list[Part]:
         try:
             zone = find_zone(item.time_zone)
         except ValueError:
-            raise bad_request(
-                f"DateTimeZone::__construct(): Unknown or bad timezone ({item.time_zone})"
-            ) from None
+            raise bad_request(f"DateTimeZone::__construct(): Unknown or bad timezone ({item.time_zone})") from None
     bounds = date_bounds(item.type, item.value, context.today(zone), context.fiscal_shift)
     return [_part(context, item.attribute or "", bounds)]
 

@@ -71,9 +71,7 @@ class Role:
         ]
         return all_of(conditions) if negate else any_of(conditions)
 
-    def _linked(
-        self, context: SearchContext, name: str, comparison: str, value: Any, *, negate: bool
-    ) -> Condition:
+    def _linked(self, context: SearchContext, name: str, comparison: str, value: Any, *, negate: bool) -> Condition:
         link = context.entity_def.links[name]
         operand = Operand(f"m.{quoted(self.column or link.distant_key)}", "varchar")
         return among(context.root_id, linked_ids(link, compare(operand, comparison, value)), negate=negate)
@@ -93,9 +91,7 @@ _ROLES = {
     ("Contact", "accountAnyId"): Role(
         ("accounts",), "", (*_EQUALITY, "IS NULL", "IS NOT NULL"), null_column="accountId"
     ),
-    ("Contact", "opportunityRole"): Role(
-        ("opportunities",), "role", (*_EQUALITY, *_TEXT), blank_is_null=True
-    ),
+    ("Contact", "opportunityRole"): Role(("opportunities",), "role", (*_EQUALITY, *_TEXT), blank_is_null=True),
     ("User", "position"): Role(("teams",), "role", _TEXT, never=("<>",)),
     ("Meeting", "acceptanceStatus"): _ACCEPTANCE,
     ("Call", "acceptanceStatus"): _ACCEPTANCE,

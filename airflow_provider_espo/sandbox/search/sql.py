@@ -89,9 +89,7 @@ def middle_rows(link: LinkDef, alias: str = "m") -> Condition:
     conditions = [Condition(f"{alias}.deleted = 0")]
     if link.near_type is not None:
         conditions.append(Condition(f'{alias}."entityType" = ?', (link.near_type,)))
-    conditions += [
-        Condition(f"{alias}.{quoted(column)} = ?", (value,)) for column, value in link.conditions.items()
-    ]
+    conditions += [Condition(f"{alias}.{quoted(column)} = ?", (value,)) for column, value in link.conditions.items()]
     return all_of(conditions)
 
 
