@@ -73,7 +73,7 @@ class Crm:
             row = {definition.near_key: self._ids[key], definition.distant_key: self._ids[other], "deleted": 0}
             if definition.near_type is not None:
                 row["entityType"] = definition.near_type
-            self.storage.insert(definition.middle, row | definition.conditions | columns)
+            self.storage.insert(definition.middle, {**row, **definition.conditions, **columns})
 
     def find(
         self, entity_type: str, params: SearchParams | None = None, *, no_total: bool | None = None, **raw: Any
