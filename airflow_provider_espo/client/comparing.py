@@ -41,9 +41,7 @@ _KIND_BY_END: tuple[tuple[str, Kind], ...] = (
 )
 
 
-def changed(
-    schema: EntitySchema | None, wanted: Mapping[str, Any], current: Mapping[str, Any]
-) -> dict[str, Any]:
+def changed(schema: EntitySchema | None, wanted: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
     """Find what of the wanted values an update has to send.
 
     Attributes of one field that only make sense together (``parentType`` and ``parentId``, an amount and its
@@ -68,8 +66,7 @@ def changed(
     return {
         name: value
         for name, value in wanted.items()
-        if name in different
-        or ((it := known[name]) is not None and it.field in fields and not it.create_only)
+        if name in different or ((it := known[name]) is not None and it.field in fields and not it.create_only)
     }
 
 
@@ -250,8 +247,7 @@ def _has_all(wanted: Mapping[str, Any], current: Any) -> bool:
     if not isinstance(current, Mapping):
         return False
     return all(
-        (not value and not current.get(key)) or _same_json(value, current.get(key))
-        for key, value in wanted.items()
+        (not value and not current.get(key)) or _same_json(value, current.get(key)) for key, value in wanted.items()
     )
 
 
@@ -292,9 +288,7 @@ def _same_json(wanted: Any, current: Any) -> bool:
     if isinstance(wanted, list) and isinstance(current, list):
         return len(wanted) == len(current) and all(map(_same_json, wanted, current))
     if isinstance(wanted, Mapping) and isinstance(current, Mapping):
-        return wanted.keys() == current.keys() and all(
-            _same_json(wanted[key], current[key]) for key in wanted
-        )
+        return wanted.keys() == current.keys() and all(_same_json(wanted[key], current[key]) for key in wanted)
     if isinstance(wanted, bool) or isinstance(current, bool):
         return wanted is current
     if isinstance(wanted, str) and isinstance(current, str):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOMENT = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d)[Tt ](?P<time>\d\d:\d\d(?::\d\d)?)(?:[.,]\d+)?"
-    r" ?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d)?)?"
+    r" ?(?P<zone>[Zz]|[+-]\d\d(?::?\d\d){0,2})?"
 )
 
 

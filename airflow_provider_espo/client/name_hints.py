@@ -34,8 +34,8 @@ def quoted(name: str) -> str:
 def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
     """Find the names that may have been meant, best first.
 
-    Covers another letter case, ``account_id`` and ``account`` for ``accountId``, one for many, usual other words such as
-    ``email``, and mistyped names.
+    Covers another letter case, ``account_id`` and ``account`` for ``accountId``, one for many, usual other
+    words such as ``email``, and mistyped names.
 
     :param name: what was written.
     :param candidates: the names there are.

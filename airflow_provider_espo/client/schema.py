@@ -210,14 +210,10 @@ def check_writable(schema: EntitySchema, names: Iterable[str], *, updating: bool
         elif updating and attribute.create_only:
             bad.append(f"{name_hints.quoted(name)} (read-only once the record exists)")
     if bad:
-        raise EspoUnknownNameError(
-            f"{schema.entity_type}: EspoCRM would drop in silence {', '.join(bad)}", hint=_HINT
-        )
+        raise EspoUnknownNameError(f"{schema.entity_type}: EspoCRM would drop in silence {', '.join(bad)}", hint=_HINT)
 
 
-def check_readable(
-    schema: EntitySchema, names: Iterable[str], what: str = "select", *, in_list: bool = False
-) -> None:
+def check_readable(schema: EntitySchema, names: Iterable[str], what: str = "select", *, in_list: bool = False) -> None:
     """Refuse names that EspoCRM does not know.
 
     :param schema: of the entity type that is read.
@@ -266,9 +262,7 @@ def check_link(schema: EntitySchema, link: str, *, for_write: bool) -> None:
             return
         usable = [name for name, it in schema.links.items() if it.linkable or not for_write]
         meant = name_hints.or_these(name_hints.nearest(link, usable))
-        raise EspoUnknownNameError(
-            f"{schema.entity_type} has no link {name_hints.quoted(link)}{meant}", hint=_HINT
-        )
+        raise EspoUnknownNameError(f"{schema.entity_type} has no link {name_hints.quoted(link)}{meant}", hint=_HINT)
     if for_write and not found.linkable:
         raise EspoUnknownNameError(
             f"{schema.entity_type}.{link} is a {found.kind} link: EspoCRM links and unlinks nothing over it",

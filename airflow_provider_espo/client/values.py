@@ -64,9 +64,7 @@ def to_wire(
         meant.
     """
     if not isinstance(attributes, Mapping):
-        raise EspoInputError(
-            f"attributes must be a mapping of attribute names to values, not {_type_name(attributes)}"
-        )
+        raise EspoInputError(f"attributes must be a mapping of attribute names to values, not {_type_name(attributes)}")
     if required and not attributes:
         raise EspoInputError("attributes is empty: there is nothing to write")
     result: dict[str, Any] = {}
@@ -95,9 +93,7 @@ def _plain(value: Any, path: str, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if depth > _DEEPEST:
-        raise EspoInputError(
-            f"{path.partition('.')[0].partition('[')[0]}: nested too deeply, or within itself"
-        )
+        raise EspoInputError(f"{path.partition('.')[0].partition('[')[0]}: nested too deeply, or within itself")
     for types, convert in _SCALARS:
         if isinstance(value, types):
             return convert(value, path)
@@ -230,7 +226,7 @@ def _as_day(value: Any, path: str, _attribute: Attribute) -> Any:
     if at.time() != time():
         raise EspoInputError(
             f"{path} is a date and was given a time of day with it",
-            hint="Which day is meant depends on the zone: give a date alone, value.date() or {{ ds }}",
+            hint="Which day is meant depends on the zone: give a date alone, such as {{ ds }}",
         )
     return moments.date_text(at)
 
@@ -243,11 +239,11 @@ def _as_int(value: Any, path: str, _attribute: Attribute) -> Any:
     plain = _plain(value, path)
     number = value if isinstance(value, Decimal) else plain
     if isinstance(plain, str):
-        number = comparing.number(number)
+        number = comparing.number(plain)
+        if number is not None and number.adjusted() > 30:
+            return plain
     if isinstance(number, float | Decimal) and number != int(number):
-        raise EspoInputError(
-            f"{path} is an integer and was given a fraction", hint="EspoCRM would cut it off"
-        )
+        raise EspoInputError(f"{path} is an integer and was given a fraction", hint="EspoCRM would cut it off")
     return int(number) if isinstance(number, float | Decimal) else plain
 
 

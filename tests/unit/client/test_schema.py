@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -118,9 +118,7 @@ class TestAttributesOfFields:
         assert DEAL.attribute("teamsColumns") is None
 
     def test_a_currency_kept_as_decimal_has_its_number_of_digits(self) -> None:
-        it = schema(
-            {"amount": {"type": "currency", "decimal": True, "scale": 2}, "rate": {"type": "decimal"}}
-        )
+        it = schema({"amount": {"type": "currency", "decimal": True, "scale": 2}, "rate": {"type": "decimal"}})
         assert (it.attributes["amount"].kind, it.attributes["amount"].scale) == ("decimal", 2)
         assert it.attributes["rate"].scale == 4
 
@@ -141,9 +139,7 @@ class TestAttributesOfFields:
         assert not currency.writable
 
     def test_a_field_called_as_a_links_name_is_the_field(self) -> None:
-        it = schema(
-            {"accountName": {"type": "varchar"}}, {"account": {"type": "belongsTo", "entity": "Account"}}
-        )
+        it = schema({"accountName": {"type": "varchar"}}, {"account": {"type": "belongsTo", "entity": "Account"}})
         check_writable(it, ["accountName"])
 
     def test_links_without_a_field_have_attributes_too(self) -> None:
@@ -187,7 +183,7 @@ class TestFieldTypesOfExtensions:
             check_writable(self.SIGNED, ["signature"])
 
     def test_read_only_ones_stay_read_only(self) -> None:
-        with pytest.raises(EspoUnknownNameError, match="'sealDate'.*read-only"):
+        with pytest.raises(EspoUnknownNameError, match=r"'sealDate'.*read-only"):
             check_writable(self.SIGNED, ["sealDate"])
 
     def test_a_foreign_field_may_show_several_attributes_but_takes_none(self) -> None:
@@ -207,8 +203,10 @@ class TestWhatCannotBeWritten:
 
     @pytest.mark.parametrize(
         "name",
-        ["id", "deleted", "createdAt", "createdById", "createdByName", "accountName", "teamsNames"]
-        + ["amountConverted", "wonAt", "approvedById", "accountIndustry", "isFollowed"],
+        [
+            *("id", "deleted", "createdAt", "createdById", "createdByName", "accountName", "teamsNames"),
+            *("amountConverted", "wonAt", "approvedById", "accountIndustry", "isFollowed"),
+        ],
     )
     def test_what_the_server_drops_is_read_only(self, name: str) -> None:
         with pytest.raises(EspoUnknownNameError, match=f"in silence '{name}' .read-only"):
@@ -217,7 +215,7 @@ class TestWhatCannotBeWritten:
     def test_the_name_of_a_person_is_written_through_its_parts(self) -> None:
         person = schema({"name": {"type": "personName"}, "lastName": {"type": "varchar"}})
         check_writable(person, ["lastName", "firstName"])
-        with pytest.raises(EspoUnknownNameError, match="'name'.*firstName"):
+        with pytest.raises(EspoUnknownNameError, match=r"'name'.*firstName"):
             check_writable(person, ["name"])
 
     def test_what_is_read_only_after_creation_passes_on_creation_only(self) -> None:
@@ -233,7 +231,7 @@ class TestWhatCannotBeWritten:
             check_writable(DEAL, ["file"])
 
     def test_the_error_says_how_a_role_can_be_the_cause_and_how_to_go_on(self) -> None:
-        with pytest.raises(EspoUnknownNameError, match="roles.*validate=False"):
+        with pytest.raises(EspoUnknownNameError, match=r"roles.*validate=False"):
             check_writable(DEAL, ["nope"])
 
     @pytest.mark.parametrize("name", ["", 5, None])
@@ -295,12 +293,10 @@ class TestNearestNames:
 
 class TestWhatCannotBeRead:
     def test_read_only_attributes_can_be_read(self) -> None:
-        check_readable(
-            DEAL, ["id", "createdAt", "accountName", "teamsNames", "amountConverted"], in_list=True
-        )
+        check_readable(DEAL, ["id", "createdAt", "accountName", "teamsNames", "amountConverted"], in_list=True)
 
     def test_unknown_names_are_refused_with_the_argument_they_stand_in(self) -> None:
-        with pytest.raises(EspoUnknownNameError, match="Deal .*match_by.*'emial'"):
+        with pytest.raises(EspoUnknownNameError, match=r"Deal .*match_by.*'emial'"):
             check_readable(DEAL, ["emial"], "match_by")
 
     def test_a_single_name_may_be_given_as_a_text(self) -> None:
@@ -363,7 +359,7 @@ class TestLinks:
 
 
 class TestMetadataAnswers:
-    DEFS = {"fields": {"name": {"type": "varchar"}}, "links": {}}
+    DEFS: ClassVar[dict[str, Any]] = {"fields": {"name": {"type": "varchar"}}, "links": {}}
 
     def test_the_answer_for_one_type_is_its_definition(self) -> None:
         assert entity_defs_from_metadata(self.DEFS, "Deal") == self.DEFS
