@@ -151,7 +151,14 @@ class TestWheel:
     def test_the_source_archive_can_test_itself(self, tmp_path: Path) -> None:
         with tarfile.open(build("build_sdist", tmp_path)) as archive:
             names = {name.split("/", 1)[1] for name in archive.getnames()}
-        assert {"pyproject.toml", "requirements-dev.lock", "tests/unit/test_packaging.py"} <= names
+        assert {
+            "pyproject.toml",
+            "requirements-dev.in",
+            "requirements-dev.lock",
+            ".airflow-registry.yaml",
+            "tests/unit/test_packaging.py",
+            "tools/write_registry.py",
+        } <= names
 
 
 def entry_points() -> list[EntryPoint]:
