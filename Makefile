@@ -1,0 +1,58 @@
+# Needs Python 3.11 or later with venv, and make. Nothing is written outside this folder but pip's cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Temporary files of tests and of Airflow stay in the clone.
+export TMPDIR := $(CURDIR)/.tmp
+export PYTHONPATH := $(CURDIR)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test airflow lint types unit contract system sandbox bench clean
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(STAMP) ## a file of leads goes into the CRM by a real Airflow DAG, and a report comes out
+	@$(BIN)/python -m dev.demo
+
+test: lint types unit contract system ## all checks and tests
+
+airflow: $(STAMP) ## a local Airflow with the sandbox behind it, to look at in a browser
+	@$(BIN)/python -m dev.airflow_ui
+
+sandbox: $(STAMP) ## the EspoCRM sandbox alone, on port 8090
+	@$(BIN)/python -m airflow_provider_espo.sandbox --port 8090 --credentials-file .tmp/credentials.json --demo-data
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell airflow_provider_espo example_dags docs tests dev benchmarks README.md CHANGELOG.md
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 tests/unit
+
+contract: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 tests/contract
+
+system: $(STAMP)
+	$(BIN)/python -m pytest -q tests/system
+
+bench: $(STAMP) ## timings: import, listing
+	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/listing.py
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	@mkdir -p .tmp
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -r requirements-dev.lock
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) .airflow .demo .tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
