@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 
 # Temporary files of tests and of Airflow stay in the clone.
 export TMPDIR := $(CURDIR)/.tmp
+$(shell mkdir -p .tmp)
 export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -48,7 +49,6 @@ bench: $(STAMP) ## timings: import, listing
 	$(BIN)/python benchmarks/listing.py
 
 $(STAMP): requirements-dev.lock pyproject.toml
-	@mkdir -p .tmp
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -r requirements-dev.lock
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
