@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.where_check import check_where
-from airflow_provider_espo.client.where_values import Place, Reading, elements, plain
+from airflow_provider_espo.client.where_values import Place, Reading, elements, is_name, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_provider_espo.client.where_check import WhereItem
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ORDERS = ("asc", "desc")
 
 
@@ -143,7 +141,7 @@ def _name(field: str, name: object) -> str | None:
         raise EspoInputError(f"{field} is a name, not a {type(name).__name__}")
     if not name.strip():
         raise EspoInputError(f"{field} is empty")
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         hint = "EspoCRM refuses paths and expressions; " if any(mark in name for mark in ".:(") else ""
         raise EspoInputError(f"{field} is not a name", hint=f"{hint}A name has letters, digits and _ only")
     return name

@@ -7,7 +7,6 @@ made it or a person wrote the dict.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 WhereItem = dict[str, Any]
 
 _KEYS = ("type", "attribute", "field", "value", "dateTime", "timeZone", "date")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Without a value EspoCRM adds no condition for these.
 _NULL_IS_ALL = ("inCategory", "isUserFromTeams", "bool", "primary", "textFilter")
 _PATTERNS = ("contains", "startsWith", "endsWith", "like")
@@ -149,10 +147,8 @@ def _known_keys(item: Mapping[Any, Any], place: Place) -> WhereItem:
     for key in item:
         if key in _KEYS:
             continue
-        if not isinstance(key, str) or not _NAME.fullmatch(key):
-            raise place.error(
-                "a key of the item is not one that EspoCRM knows", f"Keys are {', '.join(_KEYS)}"
-            )
+        if not values.is_name(key):
+            raise place.error("a key of the item is not one that EspoCRM knows", f"Keys are {', '.join(_KEYS)}")
         near = near_names(key, _KEYS)
         hint = f"Its name may be {near}" if near else f"Keys are {', '.join(_KEYS)}"
         raise place.error(f"EspoCRM does not know the key {key}", hint)
@@ -173,7 +169,7 @@ def _operator(kind: object, place: Place) -> Operator:
         raise place.error(f"EspoCRM refuses the operator {kind} over its API", FORBIDDEN[kind])
     if kind not in OPERATORS:
         # What does not look like a name may be a value at the wrong place: it is not repeated.
-        named = f" {kind}" if len(kind) <= 40 and (_NAME.fullmatch(kind) or not kind[:1].isalnum()) else ""
+        named = f" {kind}" if len(kind) <= 40 and (values.is_name(kind) or not kind[:1].isalnum()) else ""
         raise place.error(f"EspoCRM has no operator{named}", hint_for_unknown(kind))
     return OPERATORS[kind]
 
@@ -192,7 +188,7 @@ def _attribute(name: object, place: Place, *, rendered: bool) -> Any:
             "the attribute is a path or an expression, which EspoCRM refuses over its API",
             "Name an attribute of the record itself, such as accountId or accountName, or use linkedWith",
         )
-    if not _NAME.fullmatch(name):
+    if not values.is_name(name):
         raise place.error("attribute is not an attribute's name", "The attribute comes first, then the value")
     return name
 
@@ -205,9 +201,7 @@ def _time_options(given: WhereItem, operator: Operator, place: Place, *, rendere
     if operator.shape is Shape.NOTHING and not operator.local_time:
         return {}  # EspoCRM's own user interface sends them along with isNull and the like
     if date_time and date:
-        raise place.error(
-            "dateTime is for date-time attributes and date for date attributes: give one of them"
-        )
+        raise place.error("dateTime is for date-time attributes and date for date attributes: give one of them")
     if date_time and not operator.local_time:
         raise place.error(
             "EspoCRM ignores dateTime and timeZone here and compares the value as UTC",
@@ -244,9 +238,7 @@ def _group(value: object, place: Place, *, rendered: bool) -> Any:
             LIST_AS_TEXT if isinstance(value, str) else None,
         )
     inside = Place(f"{place.path}.value")
-    return [
-        check_item(item, inside[index], rendered=rendered, in_group=True) for index, item in enumerate(listed)
-    ]
+    return [check_item(item, inside[index], rendered=rendered, in_group=True) for index, item in enumerate(listed)]
 
 
 def _as_meant(item: WhereItem, place: Place, *, in_group: bool) -> WhereItem:

@@ -62,9 +62,7 @@ def after(attribute: str, value: Any, *, time_zone: str | None = None, date_time
     return build("after", attribute, value, time_zone=time_zone, date_time=date_time)
 
 
-def between(
-    attribute: str, low: Any, high: Any, *, time_zone: str | None = None, date_time: bool = False
-) -> WhereItem:
+def between(attribute: str, low: Any, high: Any, *, time_zone: str | None = None, date_time: bool = False) -> WhereItem:
     """From the lowest to the highest value, both included. For numbers too.
 
     :param attribute: attribute name.
@@ -76,9 +74,7 @@ def between(
     return build("between", attribute, [low, high], time_zone=time_zone, date_time=date_time)
 
 
-def today(
-    attribute: str, *, time_zone: str | None = None, date_time: bool = False, date: bool = False
-) -> WhereItem:
+def today(attribute: str, *, time_zone: str | None = None, date_time: bool = False, date: bool = False) -> WhereItem:
     """On the current day.
 
     :param attribute: attribute name.
@@ -89,9 +85,7 @@ def today(
     return build("today", attribute, time_zone=time_zone, date_time=date_time, date=date)
 
 
-def past(
-    attribute: str, *, time_zone: str | None = None, date_time: bool = False, date: bool = False
-) -> WhereItem:
+def past(attribute: str, *, time_zone: str | None = None, date_time: bool = False, date: bool = False) -> WhereItem:
     """Before today; for dates with time before this moment.
 
     :param attribute: attribute name.
@@ -102,9 +96,7 @@ def past(
     return build("past", attribute, time_zone=time_zone, date_time=date_time, date=date)
 
 
-def future(
-    attribute: str, *, time_zone: str | None = None, date_time: bool = False, date: bool = False
-) -> WhereItem:
+def future(attribute: str, *, time_zone: str | None = None, date_time: bool = False, date: bool = False) -> WhereItem:
     """After today; for dates with time after this moment.
 
     :param attribute: attribute name.
@@ -254,9 +246,7 @@ def last_year(attribute: str, *, time_zone: str | None = None, date_time: bool =
     return build("lastYear", attribute, time_zone=time_zone, date_time=date_time)
 
 
-def current_fiscal_year(
-    attribute: str, *, time_zone: str | None = None, date_time: bool = False
-) -> WhereItem:
+def current_fiscal_year(attribute: str, *, time_zone: str | None = None, date_time: bool = False) -> WhereItem:
     """In the current fiscal year, as EspoCRM's settings have it.
 
     :param attribute: attribute name.
@@ -276,9 +266,7 @@ def last_fiscal_year(attribute: str, *, time_zone: str | None = None, date_time:
     return build("lastFiscalYear", attribute, time_zone=time_zone, date_time=date_time)
 
 
-def current_fiscal_quarter(
-    attribute: str, *, time_zone: str | None = None, date_time: bool = False
-) -> WhereItem:
+def current_fiscal_quarter(attribute: str, *, time_zone: str | None = None, date_time: bool = False) -> WhereItem:
     """In the current quarter of the fiscal year.
 
     :param attribute: attribute name.
@@ -288,9 +276,7 @@ def current_fiscal_quarter(
     return build("currentFiscalQuarter", attribute, time_zone=time_zone, date_time=date_time)
 
 
-def last_fiscal_quarter(
-    attribute: str, *, time_zone: str | None = None, date_time: bool = False
-) -> WhereItem:
+def last_fiscal_quarter(attribute: str, *, time_zone: str | None = None, date_time: bool = False) -> WhereItem:
     """In the quarter of the fiscal year before the current one.
 
     :param attribute: attribute name.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.client import where_values as values
@@ -14,11 +13,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_espo.client.where_operators import Operator
 
-LIST_AS_TEXT = (
-    "Jinja makes text; a list comes as another task's .output, or with render_template_as_native_obj=True"
-)
+LIST_AS_TEXT = "Jinja makes text; a list comes as another task's .output, or with render_template_as_native_obj=True"
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LIST_ONLY = (Shape.LIST, Shape.PAIR, Shape.NAMES)
 _ONE_OR_LIST = (Shape.ONE_OR_LIST, Shape.IDS, Shape.ENTRIES)
 _ISO_TEXT = (Shape.ONE, Shape.ONE_OR_LIST, Shape.LIST, Shape.PAIR, Shape.MOMENT)
@@ -126,10 +122,6 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str) and value.strip() != ""
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and _NAME.fullmatch(value) is not None
-
-
 def _is_number_of_days(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
@@ -139,7 +131,7 @@ _FITS: dict[Shape, Callable[[Any], bool]] = {
     Shape.MOMENT: lambda value: isinstance(value, str) and values.is_moment(value),
     Shape.DAYS: _is_number_of_days,
     Shape.IDS: _is_id,
-    Shape.NAME: _is_name,
-    Shape.NAMES: _is_name,
+    Shape.NAME: values.is_name,
+    Shape.NAMES: values.is_name,
 }
 _WORDS: dict[Shape, str] = {Shape.IDS: "an id", Shape.NAMES: "a filter name"}

@@ -13,9 +13,8 @@ import math
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, MappingView, Sequence, Set
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_espo.client import moments
 from airflow_provider_espo.client.errors import EspoInputError
@@ -24,7 +23,6 @@ _JINJA_MARKS = ("{{", "{%", "{#")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?")
 
 
-@dataclass(frozen=True, slots=True)
 class Place:
     """Where in a filter something is, for error messages: these name places and never values.
 
@@ -32,8 +30,11 @@ class Place:
     :param operator: the operator's name, where it is known.
     """
 
-    path: str
-    operator: str = ""
+    __slots__ = ("operator", "path")
+
+    def __init__(self, path: str, operator: str = "") -> None:
+        self.path = path
+        self.operator = operator
 
     def __getitem__(self, index: int) -> Place:
         return Place(f"{self.path}[{index}]", self.operator)
@@ -48,8 +49,7 @@ class Place:
         return EspoInputError(f"{self.path}{name}: {problem}", hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """How values are to be read.
 
     :param rendered: whether Airflow has filled in templates already, so that nothing may be left open.
@@ -140,6 +140,11 @@ def is_moment(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_name(value: object) -> bool:
+    """Tell whether a value may be the name of an attribute, link or filter: letters, digits and ``_``."""
+    return isinstance(value, str) and value.isascii() and value.isidentifier()
 
 
 def is_point_in_time(value: object) -> bool:

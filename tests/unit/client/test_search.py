@@ -148,9 +148,9 @@ def test_what_a_caller_does_to_its_own_list_later_changes_no_search() -> None:
 
 
 names = st.from_regex(r"[a-z][A-Za-z0-9]{0,8}", fullmatch=True)
-values = st.one_of(
-    st.text(), st.integers(), st.booleans(), st.floats(allow_nan=False, allow_infinity=False)
-).filter(lambda value: not (isinstance(value, float) and value == 0))
+values = st.one_of(st.text(), st.integers(), st.booleans(), st.floats(allow_nan=False, allow_infinity=False)).filter(
+    lambda value: not (isinstance(value, float) and value == 0)
+)
 items = st.builds(
     lambda attribute, value: {"type": "like", "attribute": attribute, "value": value}, names, st.text()
 ) | st.builds(
@@ -199,8 +199,6 @@ def test_what_is_sent_decodes_to_what_was_given(
         expected["where"] = where_items
     decoded = sent(search)
     assert decoded == expected
-    assert json.dumps(decoded, sort_keys=True) == json.dumps(
-        expected, sort_keys=True
-    )  # types, not only values
+    assert json.dumps(decoded, sort_keys=True) == json.dumps(expected, sort_keys=True)  # types, not only values
     search.to_query()[0][1].encode()  # UTF-8, as a URL carries it
     assert search.with_().to_query() == search.to_query()

@@ -68,9 +68,7 @@ def test_a_filter_that_is_a_json_string_is_refused_because_espocrm_would_ignore_
             check_where('[{"type": "equals", "attribute": "status", "value": "New"}]', rendered=rendered)
 
 
-@pytest.mark.parametrize(
-    "items", [{"type": "isNull", "attribute": "a"}, 5, {"a"}, (x for x in "a"), "{{ x }}"]
-)
+@pytest.mark.parametrize("items", [{"type": "isNull", "attribute": "a"}, 5, {"a"}, (x for x in "a"), "{{ x }}"])
 def test_what_is_not_a_list_of_items_is_refused(items: object) -> None:
     with pytest.raises(EspoInputError, match=r"^where: "):
         checked(items)
@@ -82,9 +80,7 @@ def test_given_objects_stay_as_they_are_and_the_result_is_new_and_plain() -> Non
     before = copy.deepcopy(given_items)
     result = checked(given_items)
     assert given_items == before
-    assert result == [
-        {"type": "or", "value": [{"type": "in", "attribute": "source", "value": ["Call", "2026-01-05"]}]}
-    ]
+    assert result == [{"type": "or", "value": [{"type": "in", "attribute": "source", "value": ["Call", "2026-01-05"]}]}]
     json.dumps(result)
 
 
@@ -318,9 +314,7 @@ class TestAfterRendering:
             where.last_x_days("createdAt", "{{ params.days }}"),
             where.on("createdAt", "{{ ts }}", time_zone="Asia/Tokyo"),
         ]
-        for item, rendered in zip(
-            items, ("2026-01-05 00:00:00+00:00", " 7", "2026-01-05T20:00:00+00:00"), strict=True
-        ):
+        for item, rendered in zip(items, ("2026-01-05 00:00:00+00:00", " 7", "2026-01-05T20:00:00+00:00"), strict=True):
             item["value"] = rendered
         assert [item["value"] for item in checked(items)] == ["2026-01-05 00:00:00", 7, "2026-01-06 05:00:00"]
 
