@@ -1,4 +1,4 @@
-"""Bring a file of leads into EspoCRM: clean, upsert by e-mail address, link to a target list, wait for an answer, report.
+"""Bring a file of leads into EspoCRM: clean, upsert by e-mail, link to a target list, wait for an answer, report.
 
 The file is as trade fairs and web forms really produce them: duplicates, missing names, bad addresses, phone numbers
 in every notation. Good rows go in, each bad row is reported with its line and the reason. Every task can be tried
