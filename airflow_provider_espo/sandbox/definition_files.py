@@ -143,7 +143,7 @@ def parse_entity(name: str, data: Any) -> EntityDef:
         "links",
         "indexes",
     }
-    if unknown := data.keys() - known - {"hidden", "scope"}:
+    if unknown := data.keys() - known - {"hidden", "scope", "listed"}:
         raise DefinitionError(f"unknown key {min(unknown)!r}")
     traits = frozenset(str(data.get("traits", "")).split())
     if unknown_traits := traits - TRAITS:
@@ -190,6 +190,7 @@ def parse_entity(name: str, data: Any) -> EntityDef:
         duplicate_check=tuple(str(data.get("duplicates", "")).split()),
         status_field=data.get("status"),
         indexes=tuple(tuple(index.split()) for index in data.get("indexes", [])),
+        list_attributes=tuple(str(data.get("listed", "")).split()),
         scope=data.get("scope", {}),
     )
 

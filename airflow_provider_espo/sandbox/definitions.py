@@ -221,6 +221,7 @@ class EntityDef:
     :param traits: ``object``, ``stream``, ``stars``, ``optimisticConcurrency``, ``lockable``, ``countDisabled``, ...
     :param duplicate_check: fields of the duplicate check; empty for none
     :param status_field: field that holds the status, if there is one
+    :param list_attributes: attributes that come in lists whatever is selected
     :param scope: further properties for ``scopes`` in ``Metadata``
     """
 
@@ -237,6 +238,7 @@ class EntityDef:
     duplicate_check: tuple[str, ...] = ()
     status_field: str | None = None
     indexes: tuple[tuple[str, ...], ...] = ()
+    list_attributes: tuple[str, ...] = ()
     scope: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -41,7 +41,7 @@ SERVICE_TABLES = (
         PRIMARY KEY ("entityId", "entityType", "userId")) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS "StarSubscription" ("entityId" TEXT, "entityType" TEXT, "userId" TEXT,
         PRIMARY KEY ("entityId", "entityType", "userId")) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS "AuthToken" (token TEXT PRIMARY KEY, "userId" TEXT, secret TEXT, "createdAt" TEXT)""",
+    """CREATE TABLE IF NOT EXISTS "AuthToken" (token TEXT PRIMARY KEY, "userId" TEXT, secret TEXT, "isActive" INTEGER, "createdAt" TEXT)""",
     """CREATE TABLE IF NOT EXISTS "CustomField" ("entityType" TEXT, name TEXT, spec TEXT, PRIMARY KEY ("entityType", name))""",
     """CREATE TABLE IF NOT EXISTS "Secret" (name TEXT PRIMARY KEY, value TEXT)""",
     """CREATE TABLE IF NOT EXISTS "NextNumber" (name TEXT PRIMARY KEY, value INTEGER)""",

@@ -36,6 +36,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_espo.sandbox import collation, schema
@@ -117,7 +118,7 @@ class Storage:
             connection.create_collation(collation.COLLATION, collation.compare)
             connection.create_function("like", 2, collation.like, deterministic=True)
             connection.create_function("like", 3, collation.like, deterministic=True)
-            connection.create_function("espo_rate", 1, self.settings.currency_rates.get, deterministic=True)
+            connection.create_function("espo_rate", 1, self._rate)
             connection.execute("PRAGMA foreign_keys = OFF")
             if self.path != ":memory:":
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -166,6 +167,9 @@ class Storage:
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
+
+    def _rate(self, code: str | None) -> float | None:
+        return self.settings.currency_rates.get(code) if code else None
 
     # --- reading ---
 
@@ -236,6 +240,10 @@ class Storage:
         with self.transaction() as connection:
             schema.create_entity_table(connection, entity_def)
             self.definitions.replace(entity_def)
+
+    def change_rates(self, rates: Mapping[str, float]) -> None:
+        """Take other currency rates into use."""
+        self.settings = replace(self.settings, currency_rates=dict(rates))
 
     def now(self) -> str:
         """The time as it is stored."""

@@ -1,0 +1,150 @@
+"""The sandbox as a whole: its parts, and how a request goes through them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from airflow_provider_espo.sandbox.auth import SECRET_COOKIE, Authenticator, AuthError, Login
+from airflow_provider_espo.sandbox.change import Change
+from airflow_provider_espo.sandbox.custom_fields import CustomFields
+from airflow_provider_espo.sandbox.definition_files import load_definitions
+from airflow_provider_espo.sandbox.definitions import EntityDef, FieldDef, LinkDef
+from airflow_provider_espo.sandbox.errors import ApiError
+from airflow_provider_espo.sandbox.http import (
+    HTML,
+    JSON,
+    Context,
+    Match,
+    Reply,
+    Request,
+    Router,
+    error_reply,
+    framework_error,
+    json_reply,
+)
+from airflow_provider_espo.sandbox.records import Records
+from airflow_provider_espo.sandbox.routes import register_all
+from airflow_provider_espo.sandbox.serialize import Serializer, existing
+from airflow_provider_espo.sandbox.settings import Settings
+from airflow_provider_espo.sandbox.storage import Storage, utc_now
+from airflow_provider_espo.sandbox.throttle import LoginThrottle
+from airflow_provider_espo.sandbox.user_directory import ENTITY_TYPES, UserDirectory
+from airflow_provider_espo.sandbox.users import CurrentUser
+
+log = logging.getLogger(__name__)
+
+NOBODY = CurrentUser(id="", user_name="", name="", type="")
+
+
+class Sandbox:
+    """A CRM in this process.
+
+    :param database: file, or ``:memory:``
+    :param settings: settings of the CRM
+    :param throttle: brake on failed logins
+    :param clock: gives the time
+    :raises StorageError: if the database cannot be used
+    """
+
+    def __init__(
+        self,
+        database: str = ":memory:",
+        *,
+        settings: Settings | None = None,
+        throttle: LoginThrottle | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.storage = Storage(database, load_definitions(), settings, clock)
+        self.directory = UserDirectory(self.storage)
+        self.throttle = throttle or LoginThrottle()
+        self.authenticator = Authenticator(self.storage, self.directory, self.throttle)
+        self.serializer = Serializer(self.storage)
+        self.records = Records(self.storage, self.serializer)
+        self.records.listeners.append(self._record_changed)
+        self.custom_fields = CustomFields(self.storage)
+        self.router = Router()
+        register_all(self.router)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.storage.close()
+
+    def exists(self, entity_def: EntityDef, record_id: str) -> bool:
+        """Whether there is such a record that is not deleted."""
+        return existing(self.storage, entity_def, record_id)
+
+    def add_field(self, entity_type: str, name: str, spec: str) -> FieldDef:
+        """Add a custom field while requests go on; see :meth:`CustomFields.add`."""
+        return self.custom_fields.add(entity_type, name, spec)
+
+    def links_changed(self, entity_def: EntityDef, link: LinkDef) -> None:
+        """To be told after records were linked or unlinked."""
+        if entity_def.name in ENTITY_TYPES or link.entity_type in ENTITY_TYPES:
+            self.directory.forget()
+
+    def _record_changed(self, what: str, change: Change) -> None:
+        if change.entity_def.name in ENTITY_TYPES:
+            self.directory.forget()
+
+    # --- requests ---
+
+    def handle(self, request: Request) -> Reply:
+        """Answer a request."""
+        match = self.router.match(request.method, request.path)
+        if match is None:
+            return framework_error(request, self.router.allowed_methods(request.path))
+        errors_as = JSON if match.route.action else HTML
+        login: Login | None = None
+        try:
+            login = self._login(request, match)
+            reply = self._run(request, match, login)
+        except AuthError as error:
+            reply = auth_error_reply(request, error)
+        except ApiError as error:
+            reply = error_reply(error, JSON if error.status == 500 else errors_as)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            reply = Reply(500)
+        if login is not None:
+            reply.headers["X-App-Timestamp"] = str(int(time.time()))
+            if login.new_secret is not None:
+                reply.headers["Set-Cookie"] = f"{SECRET_COOKIE}={login.new_secret}; path=/; HttpOnly; SameSite=Lax"
+        return reply
+
+    def _login(self, request: Request, match: Match) -> Login | None:
+        """Log the sender in. Where no login is needed, what was sent with one counts nevertheless."""
+        if match.route.auth:
+            return self.authenticator.login(request)
+        offered = ("x-api-key", "x-hmac-authorization", "espo-authorization", "authorization")
+        if any(request.header(name) for name in offered):
+            return self.authenticator.login(request)
+        return None
+
+    def _run(self, request: Request, match: Match, login: Login | None) -> Reply:
+        user = login.user if login else NOBODY
+        context = Context(self, request, user, match.params, login.token if login else None)
+        if request.method == "HEAD":
+            raise head_error(match)
+        value = match.route.handler(context)
+        return value if isinstance(value, Reply) else json_reply(value)
+
+
+def head_error(match: Match) -> ApiError:
+    """Controllers have no actions for ``HEAD``."""
+    if match.route.action is None:
+        return ApiError(404)
+    action = match.params.get("action", match.route.action)
+    controller = match.params.get("controller") or match.route.pattern.strip("/").partition("/")[0]
+    return ApiError(404, f"Action HEAD '{action}' does not exist in controller '{controller}'.")
+
+
+def auth_error_reply(request: Request, error: AuthError) -> Reply:
+    """The answer to a failed login; a browser is asked for a password where it would make sense."""
+    reply = error_reply(error, HTML)
+    by_script = request.header("referer") or (request.header("x-requested-with") or "").lower() == "xmlhttprequest"
+    if error.challenge and request.method != "POST" and not by_script:
+        reply.headers["WWW-Authenticate"] = 'Basic realm=""'
+    return reply

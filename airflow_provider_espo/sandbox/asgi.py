@@ -1,0 +1,66 @@
+"""The sandbox as an ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from airflow_provider_espo.sandbox.http import Reply, Request
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.application import Sandbox
+
+API_PREFIX = "/api/v1"
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+FRONT_PAGE = """<!doctype html><title>EspoCRM sandbox</title>
+<h1>EspoCRM sandbox</h1><p>This process answers the REST API of an EspoCRM at <code>/api/v1</code>. It has no user interface.</p>
+"""
+
+
+def asgi_app(sandbox: Sandbox) -> Starlette:
+    """Make the application."""
+
+    async def api(http_request: HttpRequest) -> Response:
+        request = read_request(http_request, await http_request.body())
+        return response_of(await run_in_threadpool(sandbox.handle, request), request.method)
+
+    async def front_page(_: HttpRequest) -> Response:
+        return HTMLResponse(FRONT_PAGE)
+
+    routes = [
+        Route(API_PREFIX, api, methods=METHODS),
+        Route(API_PREFIX + "/{path:path}", api, methods=METHODS),
+        Route("/", front_page),
+    ]
+    return Starlette(routes=routes)
+
+
+def read_request(http_request: HttpRequest, body: bytes) -> Request:
+    """A request in the form that the sandbox reads. The path stays percent-encoded: that is what clients sign."""
+    raw_path = http_request.scope.get("raw_path") or http_request.url.path.encode()
+    path = raw_path.decode("latin-1").partition("?")[0].removeprefix(API_PREFIX)
+    headers: Mapping[str, str] = {name.lower(): value for name, value in http_request.headers.items()}
+    return Request(
+        method=http_request.method,
+        path=path,
+        query=http_request.scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+        client=http_request.client.host if http_request.client else "",
+        cookies=http_request.cookies,
+    )
+
+
+def response_of(reply: Reply, method: str) -> Response:
+    """An answer in Starlette's form, not to be cached by anyone."""
+    headers = {"Cache-Control": "no-store, no-cache, must-revalidate", **reply.headers}
+    content = b"" if method == "HEAD" else reply.content
+    response = Response(content, reply.status, headers)
+    response.headers["Content-Type"] = reply.content_type
+    return response

@@ -1,0 +1,115 @@
+"""The command line of the sandbox."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+EPILOG = "The URL is printed as soon as the sandbox listens. Stop it with Ctrl-C."
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    found = argparse.ArgumentParser(
+        prog="python -m airflow_provider_espo.sandbox",
+        description="A local EspoCRM to try and test with: answers the REST API as EspoCRM 10.0 does.",
+        epilog=EPILOG,
+    )
+    found.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    found.add_argument("--port", type=port, default=8090, help="port; 0 for any free one (default: %(default)s)")
+    found.add_argument("--database", default=":memory:", metavar="FILE", help="SQLite file (default: in memory)")
+    found.add_argument("--credentials-file", type=Path, metavar="FILE", help="write keys, passwords and ids there")
+    found.add_argument("--demo-data", action="store_true", help="fill in a small CRM; a demo user answers new leads")
+    found.add_argument(
+        "--answer-after", type=seconds, default=4.0, metavar="SECONDS", help="the demo user's delay (default: 4)"
+    )
+    found.add_argument(
+        "--fill", action="append", default=[], type=fill_order, metavar="TYPE=COUNT", help="add synthetic records"
+    )
+    found.add_argument("--no-login-throttle", action="store_true", help="never block after failed logins")
+    return found
+
+
+def port(text: str) -> int:
+    """A port number."""
+    if not text.isdigit() or not 0 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A delay."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
+
+
+def fill_order(text: str) -> tuple[str, int]:
+    """``Lead=60000``."""
+    entity_type, _, count = text.partition("=")
+    if not entity_type or not count.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form TYPE=COUNT")
+    return entity_type, int(count)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the sandbox until it is interrupted.
+
+    :return: 0, or 2 if it cannot run with these arguments (the reason goes to stderr, on one line)
+    """
+    options = parser().parse_args(arguments)
+    folder = options.credentials_file.parent if options.credentials_file else None
+    if folder is not None and not folder.is_dir():
+        return complain(f"the folder of the credentials file is not there: {folder}")
+    from airflow_provider_espo.sandbox.fixture import write_credentials
+    from airflow_provider_espo.sandbox.server import SandboxServer
+    from airflow_provider_espo.sandbox.storage import StorageError
+
+    try:
+        server = SandboxServer(
+            host=options.host,
+            port=options.port,
+            database=options.database,
+            throttle=not options.no_login_throttle,
+            demo_data=options.demo_data,
+            answer_after=options.answer_after,
+        )
+    except StorageError as error:
+        return complain(str(error))
+    except OSError as error:
+        return complain(f"cannot listen on {options.host}:{options.port}: {reason_of(error)}")
+    try:
+        for entity_type, count in options.fill:
+            server.fill(entity_type, count)
+        if options.credentials_file:
+            write_credentials(options.credentials_file, server.credentials)
+    except (ValueError, OSError) as error:
+        server.stop()
+        return complain(str(error))
+    print(server.url, flush=True)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        server.stop()
+    return 0
+
+
+def reason_of(error: OSError) -> str:
+    """What the system says, in its own words."""
+    if error.errno == errno.EADDRINUSE:
+        return "the port is in use"
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def complain(message: str) -> int:
+    """Say on one line why it cannot run."""
+    print(f"espo sandbox: {message}", file=sys.stderr)
+    return 2

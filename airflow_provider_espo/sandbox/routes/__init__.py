@@ -1,0 +1,22 @@
+"""What answers which path. Each module registers its own routes; :func:`register_all` puts them in the order of a real server."""
+
+from __future__ import annotations
+
+from airflow_provider_espo.sandbox.http import Router
+from airflow_provider_espo.sandbox.routes import (
+    actions,
+    admin,
+    app,
+    currency,
+    later,
+    metadata,
+    record_routes,
+    related,
+    target_list,
+)
+
+
+def register_all(router: Router) -> None:
+    """Register every route. Of two that fit a path the earlier one answers, so the general ones come last."""
+    for module in (app, metadata, currency, admin, later, actions, target_list, record_routes, related):
+        module.register(router)

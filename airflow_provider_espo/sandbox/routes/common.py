@@ -1,0 +1,65 @@
+"""What several routes need."""
+
+from __future__ import annotations
+
+from airflow_provider_espo.sandbox import acl
+from airflow_provider_espo.sandbox.definitions import EntityDef
+from airflow_provider_espo.sandbox.errors import ApiError
+from airflow_provider_espo.sandbox.http import Context
+from airflow_provider_espo.sandbox.search import SearchParams
+
+#: Types of a real server that are for administrators only and that the sandbox does not have.
+SYSTEM_TYPES = frozenset(
+    {
+        "ActionHistoryRecord",
+        "AddressCountry",
+        "AppLogRecord",
+        "AppSecret",
+        "AuthLogRecord",
+        "AuthToken",
+        "Extension",
+        "Integration",
+        "Job",
+        "LayoutSet",
+        "PasswordChangeRequest",
+        "PortalRole",
+        "ScheduledJob",
+        "WebhookQueueItem",
+    }
+)
+
+
+def entity_of(context: Context) -> EntityDef:
+    """The entity type that a path names.
+
+    :raises ApiError: 404 if there is none, 403 for types that only administrators see
+    """
+    name = context.params["controller"]
+    entity_def = context.sandbox.storage.definitions.find(name)
+    if entity_def is None or not entity_def.routes:
+        if name in SYSTEM_TYPES and not context.user.is_admin:
+            raise ApiError(403, f"No access to '{name}'.")
+        raise ApiError(404, f"Controller '{name}' does not exist.")
+    return entity_def
+
+
+def search_params(context: Context) -> SearchParams:
+    """The search parameters of a request's query."""
+    settings = context.sandbox.storage.settings
+    return SearchParams.from_query(context.request.query_params, limit=settings.list_max_size)
+
+
+def need_admin(context: Context) -> None:
+    """:raises ApiError: 403 unless the user is an administrator"""
+    if not context.user.is_admin:
+        raise ApiError(403, "")
+
+
+def need_record(context: Context, entity_def: EntityDef, record_id: str, action: str) -> None:
+    """:raises ApiError: 403 or 404 unless the record is there and the user may do that with it"""
+    if not acl.may(context.user, entity_def.name, action):
+        raise ApiError(403, f"No {action} access.")
+    if not context.sandbox.exists(entity_def, record_id):
+        raise ApiError(404, "")
+    if not acl.may_on(context.sandbox.storage, context.user, entity_def, record_id, action):
+        raise ApiError(403, f"No {action} access.")

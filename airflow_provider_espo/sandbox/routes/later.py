@@ -1,0 +1,122 @@
+"""Endpoints that the sandbox does not answer yet, as far as the rights that they need go.
+
+Who lacks the right gets the answer of a real server. Who has it gets 404, as from a server without that endpoint. A module that builds one
+of these takes its entry out of here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_provider_espo.sandbox import acl
+from airflow_provider_espo.sandbox.errors import ApiError
+from airflow_provider_espo.sandbox.http import Context, Handler, Reply, Router, framework_error
+from airflow_provider_espo.sandbox.routes.common import entity_of, need_admin
+
+
+def register(router: Router) -> None:
+    """Register the routes."""
+    router.add("POST", "/MassAction", mass_action)
+    router.add("POST", "/Export", export)
+    router.add("POST", "/Import/file", import_file)
+    router.add("GET", "/GlobalStream", global_stream)
+    router.add("GET", "/Attachment", admin_only, action="list")
+    router.add("GET", "/User/{id}/acl", admin_only)
+    router.add("POST", "/Note", note, action="create")
+    router.add("POST", "/Webhook", webhook, action="create")
+    router.add("GET", "/{controller}/{id}/stream", stream, action="list")
+    router.add("GET", "/{controller}/{id}/updateStream", update_stream, action="listUpdates")
+
+
+def not_built(context: Context) -> Reply:
+    """What a server without the endpoint answers."""
+    return framework_error(context.request, [])
+
+
+def admin_only(context: Context) -> Reply:
+    """For administrators."""
+    need_admin(context)
+    return not_built(context)
+
+
+def mass_action(context: Context) -> Reply:
+    """Mass actions need the right to do the same with one record, and a permission if they change values or go by a search."""
+    body, user = context.body, context.user
+    action, params = body.get("action"), body.get("params") or {}
+    entity_type = str(body.get("entityType"))
+    if action == "recalculateFormula" and not user.is_admin:
+        raise ApiError(403, "")
+    right = {"update": "edit", "delete": "delete"}.get(str(action), "read")
+    if not acl.may(user, entity_type, right):
+        raise ApiError(403, f"No {right} access for '{entity_type}'.")
+    by_search = isinstance(params, dict) and ("where" in params or "searchParams" in params)
+    needs_permission = action in ("update", "convertCurrency", "lock", "unlock") or (action == "delete" and by_search)
+    if needs_permission and acl.permission(user, "massUpdate") == "no":
+        raise ApiError(403, "No mass-update permission.")
+    return not_built(context)
+
+
+def export(context: Context) -> Reply:
+    """Exports need a permission."""
+    if acl.permission(context.user, "export") == "no":
+        raise ApiError(403, "No 'export' permission.")
+    return not_built(context)
+
+
+def import_file(context: Context) -> Reply:
+    """Imports need their scope."""
+    if not acl.may(context.user, "Import", "create"):
+        raise ApiError(403, "")
+    return not_built(context)
+
+
+def global_stream(context: Context) -> Reply:
+    """The stream of all needs its scope."""
+    if not acl.may(context.user, "GlobalStream", "read"):
+        raise ApiError(403, "")
+    return not_built(context)
+
+
+def note(context: Context) -> Reply:
+    """A post needs the right to the stream of its parent."""
+    parent_type = context.body.get("parentType")
+    if parent_type and not acl.may(context.user, str(parent_type), "stream"):
+        raise ApiError(403, "No create access.")
+    return not_built(context)
+
+
+def webhook(context: Context) -> Reply:
+    """Webhooks are for API users with the scope, and for administrators."""
+    if not acl.may(context.user, "Webhook", "create"):
+        raise ApiError(403, "No create access.")
+    if not context.user.is_api and not context.user.is_admin:
+        raise ApiError(403, "No access to 'Webhook'.")
+    return not_built(context)
+
+
+def stream(context: Context) -> Reply:
+    """The stream of a record."""
+    if not acl.may(context.user, entity_of(context).name, "stream"):
+        raise ApiError(403, "No stream access.")
+    return not_built(context)
+
+
+def update_stream(context: Context) -> Reply:
+    """The changes of a record."""
+    if acl.permission(context.user, "audit") == "no":
+        raise ApiError(403, "")
+    return not_built(context)
+
+
+def convert_lead(context: Context) -> Reply:
+    """Converting a lead needs the right to edit it."""
+    if not acl.may(context.user, "Lead", "edit"):
+        raise ApiError(403, "No edit access.")
+    return not_built(context)
+
+
+ACTIONS: Mapping[tuple[str, str, str], Handler] = {
+    ("POST", "Lead", "convert"): convert_lead,
+    ("POST", "Formula", "run"): admin_only,
+    ("POST", "Formula", "checkSyntax"): admin_only,
+}

@@ -1,0 +1,67 @@
+"""Lists and single records of any entity type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_espo.sandbox import acl
+from airflow_provider_espo.sandbox.errors import ApiError
+from airflow_provider_espo.sandbox.http import Context, Router
+from airflow_provider_espo.sandbox.routes.common import entity_of, search_params
+from airflow_provider_espo.sandbox.search import find
+
+
+def register(router: Router) -> None:
+    """Register the routes."""
+    router.add("GET", "/{controller}", list_records, action="list")
+    router.add("POST", "/{controller}", create_record, action="create")
+    router.add("GET", "/{controller}/{id}", read_record, action="read")
+    router.add("PUT", "/{controller}/{id}", update_record, action="update")
+    router.add("PATCH", "/{controller}/{id}", update_record, action="update")
+    router.add("DELETE", "/{controller}/{id}", delete_record, action="delete")
+
+
+def list_records(context: Context) -> dict[str, Any]:
+    """A page of records."""
+    entity_def, user, sandbox = entity_of(context), context.user, context.sandbox
+    if not acl.may(user, entity_def.name, "read"):
+        raise ApiError(403, "No read access.")
+    params = search_params(context)
+    chosen = sandbox.serializer.selection(entity_def, params.select, params.order_by, user)
+    restriction = acl.restriction(user, entity_def)
+    found = find(
+        sandbox.storage,
+        entity_def,
+        params,
+        user,
+        attributes=[a.name for a in chosen],
+        conditions=[restriction] if restriction else [],
+        no_total=params.no_total or context.request.flag("x-no-total"),
+    )
+    records = sandbox.serializer.page(entity_def, found.rows, chosen, user, max_text=params.max_text_length)
+    return {"total": found.total, "list": records}
+
+
+def read_record(context: Context) -> dict[str, Any]:
+    """One record in full."""
+    return context.sandbox.records.read(entity_of(context), context.params["id"], context.user)
+
+
+def create_record(context: Context) -> dict[str, Any]:
+    """Create a record."""
+    skip = context.request.flag("x-skip-duplicate-check")
+    return context.sandbox.records.create(entity_of(context), context.body, context.user, skip_duplicate_check=skip)
+
+
+def update_record(context: Context) -> dict[str, Any]:
+    """Update a record; attributes that are not in the body stay."""
+    version = context.request.header("x-version-number")
+    return context.sandbox.records.update(
+        entity_of(context), context.params["id"], context.body, context.user, version=version
+    )
+
+
+def delete_record(context: Context) -> bool:
+    """Delete a record."""
+    context.sandbox.records.delete(entity_of(context), context.params["id"], context.user)
+    return True

@@ -1,0 +1,268 @@
+"""What becomes of a value that a client sends: how it is cast for its attribute, and which rule of its field it breaks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_espo.sandbox import phone
+from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, FieldDef
+from airflow_provider_espo.sandbox.settings import Settings
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
+DATETIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)?")
+ISO_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:?\d\d)")
+EMAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+)*"
+    r"@([A-Za-z0-9\u0080-\U0010ffff]([A-Za-z0-9\u0080-\U0010ffff-]*[A-Za-z0-9\u0080-\U0010ffff])?\.)+"
+    r"[A-Za-z\u0080-\U0010ffff][A-Za-z0-9\u0080-\U0010ffff-]*[A-Za-z0-9\u0080-\U0010ffff]"
+)
+#: Characters that a field marked ``clean`` refuses: they make no sense in names and much in markup.
+BAD_CHARACTERS = re.compile(r"[<>=]")
+NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
+TRIMMED_TYPES = frozenset({"varchar", "personName", "url", "email"})
+DEFAULT_MAX_LENGTH = 255
+TYPES_WITH_LENGTH = frozenset({"varchar", "enum", "url", "text", "password"})
+
+
+def cast(value: Any, attribute: AttributeDef, field_def: FieldDef | None) -> Any:
+    """A value as it is set on the record. What cannot be cast stays as it is; :func:`broken_rule` finds it."""
+    if value is None:
+        return None
+    match attribute.kind:
+        case "varchar" | "text" | "id" | "foreignId" | "foreignType":
+            return cast_text(value, attribute, field_def)
+        case "int" | "float":
+            return cast_number(value, attribute.kind)
+        case "bool":
+            return value is True or value in (1, "1", "true")
+        case "datetime":
+            return cast_datetime(value)
+        case "date":
+            return value or None
+        case "jsonArray":
+            return value if isinstance(value, list) else [] if attribute.source == "linkIds" else value
+        case "jsonObject":
+            return value if isinstance(value, dict) else {} if value == [] else value
+
+
+def cast_text(value: Any, attribute: AttributeDef, field_def: FieldDef | None) -> str | None:
+    """Text of a value, as PHP makes it; blanks at the ends of names go, an empty text is none."""
+    text = php_text(value)
+    field_type = field_def.type if field_def else "varchar"
+    if field_type == "phone":
+        text = phone.canonical(text)
+    elif field_type in TRIMMED_TYPES:
+        text = text.strip()
+    if text == "" and field_type != "enum":
+        return None
+    return text
+
+
+def php_text(value: Any) -> str:
+    """A JSON value as text."""
+    if isinstance(value, bool):
+        return "1" if value else ""
+    if isinstance(value, list):
+        return "Array"
+    return "Object" if isinstance(value, dict) else str(value)
+
+
+def cast_number(value: Any, kind: str) -> Any:
+    """A number; text that is not one stays text."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str):
+        if not NUMBER.fullmatch(value):
+            return value or None
+        value = float(value)
+    if isinstance(value, float) and (kind == "int" or value.is_integer()):
+        return int(value)
+    return value
+
+
+def cast_datetime(value: Any) -> Any:
+    """A time in UTC without zone; what is in another form stays as it is."""
+    if not isinstance(value, str) or not ISO_DATETIME.fullmatch(value):
+        return value or None
+    try:
+        moment = dt.datetime.fromisoformat(value)
+    except ValueError:
+        return value
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def is_date(value: Any) -> bool:
+    """Whether a value is a day of the calendar as ``YYYY-MM-DD``."""
+    if not isinstance(value, str) or not DATE.fullmatch(value):
+        return False
+    try:
+        dt.date.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
+
+
+def is_datetime(value: Any) -> bool:
+    """Whether a value is a time as ``YYYY-MM-DD HH:MM[:SS]``."""
+    if not isinstance(value, str) or not (match := DATETIME.fullmatch(value)):
+        return False
+    try:
+        dt.datetime.fromisoformat(f"{match[1]} {match[2]}{match[3] or ''}")
+    except ValueError:
+        return False
+    return True
+
+
+def is_url(value: str) -> bool:
+    """Whether a text is a URL; the scheme may be left out."""
+    if re.search(r"\s", value):
+        return False
+    url = value if "://" in value else f"https://{value}"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", parts.scheme) is not None
+
+
+def is_email(value: str) -> bool:
+    """Whether a text can be an e-mail address."""
+    return len(value) <= 254 and EMAIL.fullmatch(value) is not None
+
+
+# --- rules ---
+
+
+def broken_rule(field_def: FieldDef, entity_def: EntityDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """The first rule of a field that a record breaks (``required``, ``valid``, ``maxLength``, ...), or None.
+
+    :param record: attributes of the record as it would be stored
+    """
+    if field_def.required and "suppressRequired" not in field_def.flags and is_missing(field_def, record):
+        return "required"
+    if field_def.any_of and is_missing_name(field_def, record):
+        return "required"
+    value = record.get(field_def.name)
+    match field_def.type:
+        case "varchar" | "text" | "url" | "password" if value is not None:
+            return broken_text_rule(field_def, str(value))
+        case "enum":
+            return broken_option_rule(field_def, record, settings)
+        case "int" | "float" | "currency" if value is not None:
+            return broken_number_rule(field_def, record, settings)
+        case "date" if value is not None and not is_date(value):
+            return "valid"
+        case "datetime" if value is not None and not is_datetime(value):
+            return "valid"
+        case "datetimeOptional":
+            day = record.get(f"{field_def.name}Date")
+            bad_time = value is not None and not is_datetime(value)
+            return "valid" if bad_time or (day is not None and not is_date(day)) else None
+        case "email":
+            return broken_email_rule(field_def, record)
+        case "phone":
+            return broken_phone_rule(field_def, record)
+        case "array" | "multiEnum" | "checklist" | "urlMultiple" if value is not None:
+            return broken_list_rule(field_def, value)
+        case "linkParent":
+            return broken_parent_rule(field_def, record)
+        case "linkMultiple" if limit := field_def.extra.get("maxCount"):
+            return "maxCount" if len(record.get(f"{field_def.name}Ids") or ()) > limit else None
+    return None
+
+
+def is_missing(field_def: FieldDef, record: Mapping[str, Any]) -> bool:
+    """Whether a required field has no value."""
+    name = field_def.name
+    match field_def.type:
+        case "link" | "file" | "image":
+            return not record.get(f"{name}Id")
+        case "linkParent":
+            return not record.get(f"{name}Id") or not record.get(f"{name}Type")
+        case "linkMultiple" | "attachmentMultiple":
+            return not record.get(f"{name}Ids")
+        case "datetimeOptional":
+            return not record.get(name) and not record.get(f"{name}Date")
+        case "personName":
+            return not record.get("firstName") and not record.get("lastName")
+        case "email" | "phone":
+            return not record.get(name) and not record.get(f"{name}Data")
+        case "bool":
+            return not record.get(name)
+    return record.get(name) in (None, "", [])
+
+
+def is_missing_name(field_def: FieldDef, record: Mapping[str, Any]) -> bool:
+    """Whether a person has neither a name nor what may stand for it."""
+    stand_ins = [value for name in field_def.any_of for value in (record.get(name), record.get(f"{name}Data"))]
+    return is_missing(field_def, record) and not any(stand_ins)
+
+
+def broken_text_rule(field_def: FieldDef, value: str) -> str | None:
+    limit = field_def.max_length or (None if field_def.type == "text" else DEFAULT_MAX_LENGTH)
+    if field_def.type == "url" and not is_url(value):
+        return "valid"
+    if limit is not None and len(value) > limit:
+        return "maxLength"
+    if "pattern" in field_def.flags and BAD_CHARACTERS.search(value):
+        return "pattern"
+    return None
+
+
+def broken_option_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    value = record.get(field_def.name)
+    if not field_def.options or (value is None and field_def.name not in record):
+        return None
+    return None if value in field_def.options or (value is None and "" in field_def.options) else "valid"
+
+
+def broken_number_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    value = record[field_def.name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "valid"
+    if field_def.type == "currency":
+        currency = record.get(f"{field_def.name}Currency")
+        if currency is not None and currency not in settings.currency_list:
+            return "validCurrency"
+    if field_def.min is not None and value < field_def.min:
+        return "min"
+    return "max" if field_def.max is not None and value > field_def.max else None
+
+
+def broken_email_rule(field_def: FieldDef, record: Mapping[str, Any]) -> str | None:
+    addresses = [record.get(field_def.name)]
+    for item in record.get(f"{field_def.name}Data") or ():
+        if not isinstance(item, dict):
+            return "emailAddress"
+        addresses.append(item.get("emailAddress"))
+    return None if all(a is None or (isinstance(a, str) and is_email(a)) for a in addresses) else "emailAddress"
+
+
+def broken_phone_rule(field_def: FieldDef, record: Mapping[str, Any]) -> str | None:
+    numbers = [record.get(field_def.name)]
+    for item in record.get(f"{field_def.name}Data") or ():
+        if not isinstance(item, dict):
+            return "valid"
+        numbers.append(phone.canonical(php_text(item.get("phoneNumber"))) if item.get("phoneNumber") else None)
+    return None if all(n is None or phone.is_possible(n) for n in numbers) else "valid"
+
+
+def broken_list_rule(field_def: FieldDef, value: Any) -> str | None:
+    if not isinstance(value, list):
+        return "array"
+    if not all(isinstance(item, str) for item in value):
+        return "arrayOfString"
+    if field_def.options and field_def.type != "array" and not set(value) <= set(field_def.options):
+        return "valid"
+    return None
+
+
+def broken_parent_rule(field_def: FieldDef, record: Mapping[str, Any]) -> str | None:
+    parent_type, parent_id = record.get(f"{field_def.name}Type"), record.get(f"{field_def.name}Id")
+    if parent_id is not None and field_def.entity_types and parent_type not in field_def.entity_types:
+        return "valid"
+    return None
