@@ -7,11 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.definitions import quoted
-from airflow_provider_espo.sandbox.search import comparison, periods
+from airflow_provider_espo.sandbox.search import comparison
 from airflow_provider_espo.sandbox.search.context import SearchContext
 from airflow_provider_espo.sandbox.search.dates import STAMP
 from airflow_provider_espo.sandbox.search.failures import bad_request, server_error
-from airflow_provider_espo.sandbox.search.items import WhereItem
 from airflow_provider_espo.sandbox.search.sql import (
     TRUE,
     Condition,
@@ -22,6 +21,7 @@ from airflow_provider_espo.sandbox.search.sql import (
     linked_ids,
     one_of,
 )
+from airflow_provider_espo.sandbox.search.where import where_condition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,12 +81,7 @@ def some(*filters: Filter) -> Filter:
 
 def local_time(operator: str, attribute: str) -> Filter:
     """An operator relative to the present, in the server's time zone."""
-
-    def condition(context: SearchContext) -> Condition:
-        parts = periods.convert_local(context, WhereItem(operator, attribute, zone_of="dateTime"))
-        return all_of(part.condition for part in parts or ())
-
-    return condition
+    return lambda context: where_condition(context, [{"type": operator, "attribute": attribute, "dateTime": True}])
 
 
 def is_null(attribute: str) -> Filter:

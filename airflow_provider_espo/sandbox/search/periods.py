@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_espo.sandbox import php
 from airflow_provider_espo.sandbox.search import comparison
@@ -17,6 +18,8 @@ from airflow_provider_espo.sandbox.search.failures import bad_request
 from airflow_provider_espo.sandbox.search.sql import Part, all_of, any_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_espo.sandbox.search.context import SearchContext
     from airflow_provider_espo.sandbox.search.dates import (
         Bound,
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider_espo.sandbox.search.items import WhereItem
 
 OPERATORS = frozenset({*PERIODS, *DAYS})
+
+Convert: TypeAlias = "Callable[[SearchContext, WhereItem], list[Part]]"
 
 #: Times that may be whole days instead: the day stands beside them in an attribute with this ending.
 _OPTIONAL_TIMES = ("dateStart", "dateEnd")
@@ -46,9 +51,10 @@ def convert(context: SearchContext, item: WhereItem) -> list[Part]:
     return [_part(context, item.attribute or "", bounds)]
 
 
-def convert_local(context: SearchContext, item: WhereItem) -> list[Part] | None:
-    """Parts for an item with ``dateTime: true``; None if its operator takes the value as it is.
+def convert_local(context: SearchContext, item: WhereItem, convert_plain: Convert) -> list[Part]:
+    """Parts for an item with ``dateTime: true``.
 
+    :param convert_plain: makes an item without ``dateTime`` into parts
     :raises ApiError: 400 if the time zone is unknown or the value is no time
     """
     attribute = item.attribute or ""
@@ -59,25 +65,19 @@ def convert_local(context: SearchContext, item: WhereItem) -> list[Part] | None:
     except ValueError:
         raise bad_request("Bad timezone") from None
     bounds = datetime_bounds(item.type, item.value, context.now, zone, context.fiscal_shift)
+    plain = replace(item, zone_of=None, time_zone=None)
+    timed = [_part(context, attribute, bounds)] if bounds is not None else convert_plain(context, plain)
     day = attribute + _DAY
-    if attribute not in _OPTIONAL_TIMES or day not in context.entity_def.attributes or _names_a_time(item):
-        return None if bounds is None else [_part(context, attribute, bounds)]
-    if item.type in ("isNull", "isNotNull", "ever"):
-        return None
-    as_time = [_part(context, attribute, bounds)] if bounds else _as_it_is(context, item, attribute)
-    as_day = (
-        [_part(context, day, date_bounds(item.type, item.value, context.today(), context.fiscal_shift))]
-        if item.type in OPERATORS
-        else _as_it_is(context, item, day)
-    )
-    timed = [*(p.condition for p in as_time), comparison.condition(context, day, "=", None)]
-    return [Part(any_of([*(p.condition for p in as_day), all_of(timed)]))]
-
-
-def _as_it_is(context: SearchContext, item: WhereItem, attribute: str) -> list[Part]:
-    if item.type not in comparison.OPERATORS:
-        raise bad_request(f"Unknown where item type '{item.type}'.")
-    return comparison.convert(context, item.type, attribute, item.value)
+    if (
+        attribute not in _OPTIONAL_TIMES
+        or day not in context.entity_def.attributes
+        or item.type in ("isNull", "isNotNull", "ever")
+        or _names_a_time(item)
+    ):
+        return timed
+    whole_day = all_of(part.condition for part in convert_plain(context, replace(plain, attribute=day)))
+    no_day = comparison.condition(context, day, "=", None)
+    return [Part(any_of([whole_day, all_of([*(part.condition for part in timed), no_day])]))]
 
 
 def _names_a_time(item: WhereItem) -> bool:

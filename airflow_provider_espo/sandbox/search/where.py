@@ -50,9 +50,7 @@ def convert(context: SearchContext, item: WhereItem) -> list[Part]:
     if item.zone_of == "dateTime":
         if not item.attribute:
             raise bad_request("Bad datetime where item. Empty 'attribute'.")
-        local = periods.convert_local(context, item)
-        if local is not None:
-            return local
+        return periods.convert_local(context, item, convert)
     if item.type in GROUPS:
         return _group(context, item)
     attribute = item.attribute or ""
