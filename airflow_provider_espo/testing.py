@@ -71,10 +71,10 @@ class EspoSandbox:
 
         return EspoHook(self.conn_id)
 
-    def add_field(self, entity_type: str, name: str, spec: dict[str, Any]) -> None:
+    def add_field(self, entity_type: str, name: str, spec: str) -> None:
         """Add a custom field, as an administrator does in EspoCRM's Entity Manager.
 
-        :param spec: the field's definition, such as ``{"type": "varchar", "maxLength": 50}``.
+        :param spec: a line as in the sandbox's data files, such as ``"varchar 100 required"``.
         """
         self.server.add_field(entity_type, name, spec)
 
