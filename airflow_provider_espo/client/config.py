@@ -331,6 +331,8 @@ _MISSING_SECRET: Mapping[tuple[AuthMethod, bool], tuple[str, str | None]] = {
 def _refuse_contradictions(config: ClientConfig) -> None:
     if config.client_key and not config.client_cert:
         refuse("client_key is given without client_cert")
+    if config.ca_file and not config.verify:
+        refuse("ca_file is given and verify is false", "Take one of them out: without verifying, no CA is asked")
     if config.portal_id and not _PORTAL_ID.fullmatch(config.portal_id):
         refuse("portal_id is not an id", "It is the last part of the portal's record URL in EspoCRM")
     if config.act_as and config.auth_method in {AuthMethod.API_KEY, AuthMethod.HMAC}:

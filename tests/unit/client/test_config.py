@@ -51,7 +51,6 @@ def test_defaults_of_the_class_are_those_of_a_connection_without_settings() -> N
 def test_every_extra_is_a_setting_and_reaches_it() -> None:
     extra = {
         "auth_method": "basic",
-        "verify": False,
         "ca_file": "/etc/ssl/ca.pem",
         "client_cert": "/etc/ssl/me.pem",
         "client_key": "/etc/ssl/me.key",
@@ -67,7 +66,8 @@ def test_every_extra_is_a_setting_and_reaches_it() -> None:
         "hmac_digest": "hex",
         "act_as": "sales",
     }
-    assert set(extra) == set(EXTRA_NAMES)
+    assert {*extra, "verify"} == set(EXTRA_NAMES)
+    assert make({"verify": False}).verify is False
     config = make(extra, login="admin")
     assert {name: getattr(config, name) for name in extra} == extra
     default = make(login="admin")
@@ -157,6 +157,10 @@ class TestCredentials:
 
 
 class TestContradictions:
+    def test_a_ca_that_would_not_be_asked(self) -> None:
+        with pytest.raises(EspoConfigError, match="ca_file is given and verify is false"):
+            make({"ca_file": "/etc/ssl/ca.pem", "verify": "false"})
+
     def test_a_client_key_needs_its_certificate(self) -> None:
         with pytest.raises(EspoConfigError, match="client_key is given without client_cert"):
             make({"client_key": "/etc/ssl/me.key"})
