@@ -106,6 +106,8 @@ class SearchParams:
 def _read_json(query: Mapping[str, Any]) -> Mapping[Any, Any]:
     try:
         raw = json.loads(_text(query, "searchParams") or "", parse_constant=_no_constant)
+        # PHP refuses half of a surrogate pair, which Python lets pass.
+        json.dumps(raw, ensure_ascii=False).encode()
     except ValueError:
         raise bad_request("Invalid search params JSON.") from None
     if isinstance(raw, list):

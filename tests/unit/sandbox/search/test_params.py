@@ -122,6 +122,7 @@ def test_filters_among_where_items_are_moved() -> None:
         ("searchParams={", (400, "Invalid search params JSON.")),
         ("searchParams=", (400, "Invalid search params JSON.")),
         ("searchParams=NaN", (400, "Invalid search params JSON.")),
+        ('searchParams={"q":"\\ud800"}', (400, "Invalid search params JSON.")),
         ("searchParams[]=1", (400, "Invalid search params JSON.")),
         ("searchParams=5", (500, None)),
         ("boolFilterList[][]=x", (400, "boolFilterList has non-string item.")),
