@@ -128,9 +128,7 @@ FORM_FIELDS: Sequence[FormField] = (
         'JSON object of HTTP headers for every request, such as {"CF-Access-Client-Id": "..."}.',
         secret=True,
     ),
-    FormField(
-        "portal_id", "Portal id", "To work in a portal, as a user of that portal: the portal's record id."
-    ),
+    FormField("portal_id", "Portal id", "To work in a portal, as a user of that portal: the portal's record id."),
     FormField(
         "hmac_digest",
         "HMAC digest",
@@ -209,7 +207,5 @@ def widgets() -> dict[str, Any]:
         validators = [validate.Optional()]
         if field.choices:
             validators.append(validate.any_of([str(choice) for choice in field.choices]))
-        result[field.name] = widget(
-            field.label, validators=validators, description=field.description, default=default
-        )
+        result[field.name] = widget(field.label, validators=validators, description=field.description, default=default)
     return result

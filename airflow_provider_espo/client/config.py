@@ -40,9 +40,7 @@ _OLD_PREFIX = "extra__espo__"
 
 _API_KEY_TEXT = re.compile(r"[!-~]+")
 _PORTAL_ID = re.compile(r"[A-Za-z0-9_-]+")
-_SECRET_HEADER = re.compile(
-    r"auth|token|key|secret|cookie|password|passwd|credential|signature|session", re.IGNORECASE
-)
+_SECRET_HEADER = re.compile(r"auth|token|key|secret|cookie|password|passwd|credential|signature|session", re.IGNORECASE)
 # Short values of harmless headers ("https", "1") are left alone: masking them would garble all logs.
 _LONG_HEADER_VALUE = 8
 
@@ -171,9 +169,7 @@ class ClientConfig:
         :raises EspoConfigError: a setting is missing, wrong, or contradicts another.
         """
         given, unknown = _sort_extras(read_extra(extra))
-        method = AuthMethod(
-            read_choice("auth_method", given.get("auth_method"), AuthMethod, AuthMethod.API_KEY)
-        )
+        method = AuthMethod(read_choice("auth_method", given.get("auth_method"), AuthMethod, AuthMethod.API_KEY))
         user, secret = _read_credentials(method, login, password)
         if is_empty(given.get("page_size")):
             given["page_size"] = page_size_default
@@ -190,9 +186,7 @@ class ClientConfig:
             proxies=read_proxies("proxies", given.get("proxies")),
             headers=read_headers("headers", given.get("headers")),
             portal_id=read_text("portal_id", given.get("portal_id")),
-            hmac_digest=HmacDigest(
-                read_choice("hmac_digest", given.get("hmac_digest"), HmacDigest, HmacDigest.RAW)
-            ),
+            hmac_digest=HmacDigest(read_choice("hmac_digest", given.get("hmac_digest"), HmacDigest, HmacDigest.RAW)),
             act_as=read_text("act_as", given.get("act_as")),
             user_agent=read_text("user_agent", user_agent) or "",
             unknown_extras=unknown,

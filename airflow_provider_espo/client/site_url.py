@@ -102,9 +102,7 @@ def _split_authority(rest: str) -> tuple[str, int | None, str]:
     if parts is None:
         _refuse("host is not a valid address: check the port and, for IPv6, the brackets", _GIVE)
     if "@" in parts.netloc:
-        _refuse(
-            "host holds a user name or key before an @", "Put them in the login and password fields instead"
-        )
+        _refuse("host holds a user name or key before an @", "Put them in the login and password fields instead")
     if parts.query:
         _refuse("host holds a query string (after ?)", _GIVE)
     if not name:

@@ -123,15 +123,11 @@ class TestConnection:
     def test_broken_extra_is_not_an_empty_one(
         self, get: Callable[[str], tuple[Any, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv(
-            "AIRFLOW_CONN_CRM", json.dumps({"conn_type": "espo", "host": "crm", "extra": "{no json"})
-        )
+        monkeypatch.setenv("AIRFLOW_CONN_CRM", json.dumps({"conn_type": "espo", "host": "crm", "extra": "{no json"}))
         with pytest.raises(EspoConfigError, match="extra is not a JSON object"):
             get("crm")
 
-    def test_an_unknown_connection_is_airflows_error(
-        self, get: Callable[[str], tuple[Any, dict[str, Any]]]
-    ) -> None:
+    def test_an_unknown_connection_is_airflows_error(self, get: Callable[[str], tuple[Any, dict[str, Any]]]) -> None:
         with pytest.raises(AirflowNotFoundException, match="no_such_crm"):
             get("no_such_crm")
 

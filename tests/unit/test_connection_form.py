@@ -20,9 +20,7 @@ from airflow_provider_espo.connection_form import (
 
 
 def read(extra: dict[str, Any]) -> ClientConfig:
-    return ClientConfig.from_connection(
-        host="https://crm.example.com", login="someone", password="k3y", extra=extra
-    )
+    return ClientConfig.from_connection(host="https://crm.example.com", login="someone", password="k3y", extra=extra)
 
 
 def test_the_form_has_every_setting_and_no_other() -> None:

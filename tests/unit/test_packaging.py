@@ -131,9 +131,7 @@ class TestWheel:
         packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
         assert packed == existing
         assert "airflow_provider_espo/py.typed" in packed
-        assert any(
-            name.startswith("airflow_provider_espo/sandbox/") and not name.endswith(".py") for name in packed
-        )
+        assert any(name.startswith("airflow_provider_espo/sandbox/") and not name.endswith(".py") for name in packed)
 
     def test_version_and_name_have_one_source(self, wheel: zipfile.ZipFile) -> None:
         from airflow_provider_espo.get_provider_info import get_provider_info
@@ -192,7 +190,5 @@ def test_importing_every_module_warns_of_nothing() -> None:
         "for name in sys.argv[1:]:\n"
         "    importlib.import_module(name)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, *modules()], capture_output=True, text=True, check=False
-    )
+    result = subprocess.run([sys.executable, "-c", code, *modules()], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

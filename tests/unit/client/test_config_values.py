@@ -48,9 +48,7 @@ def test_a_ca_file_given_as_verify_is_told_where_it_goes() -> None:
         values.read_bool("verify", "/etc/ssl/ca.pem", True)
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"), [("30", 30.0), (" 0.5 ", 0.5), (30, 30.0), (1e2, 100.0), ("1e1", 10)]
-)
+@pytest.mark.parametrize(("value", "expected"), [("30", 30.0), (" 0.5 ", 0.5), (30, 30.0), (1e2, 100.0), ("1e1", 10)])
 def test_numbers_may_come_as_text(value: Any, expected: float) -> None:
     assert SECONDS.read("timeout", value) == expected
 
@@ -189,9 +187,7 @@ def test_a_setting_is_either_read_or_refused_as_a_config_error(value: Any) -> No
             reader()
 
 
-SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=9).map(
-    lambda text: f"q7Zx{text}"
-)
+SECRETS = st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=9).map(lambda text: f"q7Zx{text}")
 
 
 @given(secret=SECRETS)
