@@ -9,7 +9,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 
 import pendulum
@@ -96,7 +96,8 @@ def clean_file(path: Path) -> Cleaned:
         key = lead["emailAddress"].lower()
         if key in merged:
             # The file is a log: what was written last, is meant. An empty cell says nothing.
-            result.notes.append({"line": line, "note": f"same e-mail address as line {merged[key]['line']}: merged"})
+            note = "same e-mail address as an earlier line: merged"
+            result.notes.append({"line": line, "note": note, "of": merged[key]["line"]})
             merged[key].update({name: value for name, value in lead.items() if name != "emailAddress"})
         else:
             merged[key] = {"line": line, **lead}
@@ -190,7 +191,7 @@ def describe(met_at: str, notes_text: str, notes: list[str]) -> str:
         except ValueError:
             notes.append("date not understood: left out")
         else:
-            if isinstance(moment, datetime):
+            if isinstance(moment, pendulum.DateTime):
                 parts.append(f"Met on {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC.")
     if notes_text:
         parts.append(notes_text)
