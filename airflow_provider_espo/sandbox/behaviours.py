@@ -151,7 +151,7 @@ def set_relatives_of_parent(change: Change, storage: Storage) -> None:
 def relatives(storage: Storage, entity_type: str, record_id: str) -> dict[str, Any]:
     """Account and contact of a record; an account or contact is its own."""
     attributes = storage.definitions[entity_type].attributes
-    names = ["accountId", "contactId", "createdAccountId", "createdContactId"]
+    names = ["id", "accountId", "contactId", "createdAccountId", "createdContactId"]
     found = storage.load(
         storage.definitions[entity_type], record_id, [attributes[n] for n in names if n in attributes and attributes[n].stored]
     )

@@ -55,7 +55,7 @@ def defaults(entity_def: EntityDef, settings: Settings, given: Mapping[str, Any]
             continue
         if attribute.name == field_def.name and field_def.has_default:
             found[attribute.name] = field_def.default
-        elif attribute.kind == "bool" and attribute.source != "none":
+        elif attribute.kind == "bool":
             found[attribute.name] = False
         elif field_def.type in ("array", "multiEnum", "checklist") and attribute.stored:
             found[attribute.name] = []
