@@ -7,6 +7,7 @@ again, and a second run of the same file changes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -45,17 +46,17 @@ REPORT_DIR = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "l
 def lead_intake() -> None:
     """See the module's text."""
 
-    @task(multiple_outputs=True)
-    def read_leads(file: str, chunk_size: str) -> dict[str, Any]:
-        """Read and clean the file; cut the good rows into chunks for the mapped tasks."""
+    @task
+    def read_leads(file: str) -> dict[str, Any]:
+        """Read and clean the file."""
         cleaned = lead_cleaning.clean_file(Path(file))
         log.info("%d rows, %d leads, %d rejected", cleaned.rows, len(cleaned.leads), len(cleaned.rejects))
-        return {
-            "rows": cleaned.rows,
-            "chunks": lead_cleaning.chunks(cleaned.leads, int(chunk_size)),
-            "rejects": cleaned.rejects,
-            "notes": cleaned.notes,
-        }
+        return dataclasses.asdict(cleaned)
+
+    @task
+    def cut(read: dict[str, Any], size: str) -> list[list[dict[str, Any]]]:
+        """Cut the good rows into chunks, one for each mapped task."""
+        return lead_cleaning.chunks(read["leads"], int(size))
 
     @task
     def upsert_leads(chunk: list[dict[str, Any]]) -> dict[str, Any]:
@@ -108,8 +109,8 @@ def lead_intake() -> None:
         log.info("Report in %s", folder)
         return {name: summary[name] for name in ("rows", "created", "updated", "unchanged", "rejected", "answered")}
 
-    read = read_leads("{{ params.file }}", "{{ params.chunk_size }}")
-    results = upsert_leads.expand(chunk=read["chunks"])
+    read = read_leads("{{ params.file }}")
+    results = upsert_leads.expand(chunk=cut(read, "{{ params.chunk_size }}"))
     target_list = EspoUpsertRecordOperator(
         task_id="target_list",
         entity_type="TargetList",

@@ -40,6 +40,7 @@ class EspoCreateRecordOperator(EspoOperator):
     :raises EspoUnknownNameError: the server has no such attribute.
     """
 
+    result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "attributes", "on_duplicate", "match_by")
     template_fields_renderers = {"attributes": "json"}
 
@@ -128,6 +129,7 @@ class EspoUpdateRecordOperator(EspoOperator):
     :raises EspoValidationError: EspoCRM refused a value.
     """
 
+    result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "attributes", "version_number")
     template_fields_renderers = {"attributes": "json"}
 
@@ -180,6 +182,7 @@ class EspoUpsertRecordOperator(EspoOperator):
     :raises EspoValidationError: EspoCRM refused a value.
     """
 
+    result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "attributes", "match_by")
     template_fields_renderers = {"attributes": "json"}
 
@@ -218,6 +221,7 @@ class EspoDeleteRecordOperator(EspoOperator):
     :raises EspoNotFoundError: no such record and not ``missing_ok``.
     """
 
+    result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id")
 
     def __init__(self, *, entity_type: str, record_id: str, missing_ok: bool = True, **kwargs: Any) -> None:

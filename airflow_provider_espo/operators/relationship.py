@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class _LinkOperator(EspoOperator):
     """What linking and unlinking share."""
 
+    result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "link", "related_ids")
 
     def __init__(

@@ -64,6 +64,7 @@ class EspoRecordSensor(EspoTask, BaseSensorOperator):
         deferrable: bool | None = None,
         **kwargs: Any,
     ) -> None:
+        kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         self.entity_type = entity_type
         self.where = where
