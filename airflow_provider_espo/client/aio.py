@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpx
 
-from airflow_provider_espo.client import failures
-from airflow_provider_espo.client.errors import EspoError, EspoTransportError
-from airflow_provider_espo.client.exchange import Outcome, Send, Wait, perform, perform_stream
+from airflow_provider_espo.client import environment, failures
+from airflow_provider_espo.client.errors import EspoConfigError, EspoError, EspoTransportError
+from airflow_provider_espo.client.exchange import Outcome, Send, Steps, Wait, farewell, perform, perform_stream
+from airflow_provider_espo.client.log_privacy import hide_queries
 from airflow_provider_espo.client.methods import AsyncMethods
-from airflow_provider_espo.client.operations.system import log_out
+from airflow_provider_espo.client.side_by_side import Source, check_workers
 from airflow_provider_espo.client.state import ClientState, new_state
-from airflow_provider_espo.client.wire import Emit, Operation, Response, Stream
+from airflow_provider_espo.client.wire import Emit, Operation, Response, Stream, header_map
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
 
 T = TypeVar("T")
+
+# Where a redirect leads is put here, out of the HTTP client's reach: it looks at it even where it does not follow.
+_LOCATION = "espo_location"
+
+hide_queries("httpx")
 
 
 class EspoAsyncClient(AsyncMethods):
@@ -33,23 +39,13 @@ class EspoAsyncClient(AsyncMethods):
 
     def __init__(self, config: ClientConfig, state: ClientState | None = None) -> None:
         self.state = state or new_state(config)
+        self.state.token.join(self)
         self._http: httpx.AsyncClient | None = None
         self._making = asyncio.Lock()
 
     async def run(self, operation: Operation[T]) -> T:
         """Carry out an operation and return its result."""
-        steps = perform(operation, self.state)
-        outcome: Outcome | None = None
-        try:
-            while True:
-                try:
-                    step = steps.send(outcome)
-                except StopIteration as stop:
-                    result: T = stop.value
-                    return result
-                outcome = await self._do(step)
-        finally:
-            steps.close()
+        return await self._drive(perform(operation, self.state))
 
     async def iterate(self, stream: Stream[T]) -> AsyncIterator[T]:
         """Carry out a stream and yield what it emits."""
@@ -77,31 +73,36 @@ class EspoAsyncClient(AsyncMethods):
         :param operations: taken from as places get free, so that a long input is not held in memory.
         :param max_workers: how many at a time; by default the connection's ``max_workers``.
         """
-        workers = max_workers or self.state.config.max_workers
-        source = iter(operations)
-        window: list[asyncio.Task[T | EspoError]] = []
+        workers = check_workers(max_workers, self.state.config.max_workers)
+        source = Source(operations)
+        places = asyncio.Semaphore(workers)
+        window: deque[asyncio.Task[T | EspoError]] = deque()
         try:
             while True:
-                while len(window) < workers and (operation := next(source, None)) is not None:
-                    window.append(asyncio.create_task(self._try(operation)))
+                for operation in source.take(2 * workers - len(window)):
+                    window.append(asyncio.create_task(self._try(operation, places)))
                 if not window:
-                    return
-                yield await window.pop(0)
+                    break
+                yield await window.popleft()
         finally:
             for task in window:
                 task.cancel()
+            await asyncio.gather(*window, return_exceptions=True)
+        source.end()
 
     async def ready(self) -> ClientState:
         """Return what operations work with."""
         return self.state
 
     async def close(self) -> None:
-        """Log out, if this connection logs in, and close all sockets."""
-        if self.state.token.token is not None:
-            await self.run(log_out(self.state))
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        """Close all sockets; log out before, if this connection logs in and nobody else uses its token."""
+        try:
+            if self.state.token.leave(self):
+                await self._drive(farewell(self.state))
+        finally:
+            http, self._http = self._http, None
+            if http is not None:
+                await http.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,11 +110,25 @@ class EspoAsyncClient(AsyncMethods):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _try(self, operation: Operation[T]) -> T | EspoError:
+    async def _try(self, operation: Operation[T], places: asyncio.Semaphore) -> T | EspoError:
+        async with places:
+            try:
+                return await self.run(operation)
+            except EspoError as error:
+                return error
+
+    async def _drive(self, steps: Steps[T]) -> T:
+        outcome: Outcome | None = None
         try:
-            return await self.run(operation)
-        except EspoError as error:
-            return error
+            while True:
+                try:
+                    step = steps.send(outcome)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                outcome = await self._do(step)
+        finally:
+            steps.close()
 
     async def _do(self, step: Send | Wait) -> Outcome | None:
         if isinstance(step, Wait):
@@ -125,11 +140,11 @@ class EspoAsyncClient(AsyncMethods):
         http = await self._client()
         try:
             answer = await http.request(step.method, step.url, headers=step.headers, content=step.body)
-        except httpx.InvalidURL as error:
-            return failures.no_connection(error, "The address cannot be used")
-        except httpx.TransportError as error:
-            return _failure(error)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
+        except (httpx.RequestError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            return _failure(error, step.method)
+        headers = header_map(answer.headers.raw)
+        if location := answer.extensions.get(_LOCATION):
+            headers["location"] = location
         return Response(answer.status_code, headers, answer.content)
 
     async def _client(self) -> httpx.AsyncClient:
@@ -141,39 +156,56 @@ class EspoAsyncClient(AsyncMethods):
 
 
 def new_async_client(config: ClientConfig) -> httpx.AsyncClient:
-    """Return an HTTP client with the connection's TLS, proxy and time-out settings."""
-    tls = _tls(config)
-    client = httpx.AsyncClient(
-        verify=tls,
-        timeout=httpx.Timeout(config.timeout, connect=config.connect_timeout),
-        limits=httpx.Limits(max_connections=config.max_workers, max_keepalive_connections=config.max_workers),
-        mounts={
-            f"{scheme}://": httpx.AsyncHTTPTransport(proxy=url, verify=tls) for scheme, url in config.proxies.items()
-        },
-        follow_redirects=False,
+    """Return an HTTP client with the connection's TLS, proxy and time-out settings.
+
+    :raises EspoConfigError: a certificate file or the environment's proxy cannot be used.
+    """
+    tls = environment.tls_context(config)
+    limits = httpx.Limits(max_connections=config.max_workers, max_keepalive_connections=config.max_workers)
+    try:
+        proxies = {
+            f"{scheme}://": httpx.AsyncHTTPTransport(proxy=url, verify=tls, limits=limits)
+            for scheme, url in environment.proxies(config).items()
+        }
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        refused = type(error).__name__
+    else:
+        client = httpx.AsyncClient(
+            verify=tls,
+            # There is no time-out for a place in the pool: to wait for one's turn is no failure of the server.
+            timeout=httpx.Timeout(config.timeout, connect=config.connect_timeout, pool=None),
+            limits=limits,
+            mounts=proxies,
+            follow_redirects=False,
+            # Environment variables would win over the connection's settings, and ~/.netrc would add another proof.
+            trust_env=False,
+            event_hooks={"response": [_keep_redirect]},
+        )
+        # A session cookie of an earlier answer must not stand in for the credentials.
+        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        return client
+    raise EspoConfigError(
+        f"The proxy cannot be used ({refused})", hint="Only http:// and https:// proxies are supported"
     )
-    # A session cookie of an earlier answer must not stand in for the credentials.
-    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    return client
 
 
-def _tls(config: ClientConfig) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=config.ca_file) if config.ca_file else httpx.create_ssl_context()
-    if not config.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if config.client_cert:
-        context.load_cert_chain(config.client_cert, config.client_key)
-    return context
+async def _keep_redirect(answer: httpx.Response) -> None:
+    location = answer.headers.pop("location", None)
+    if location is not None:
+        answer.extensions[_LOCATION] = location
 
 
-def _failure(error: httpx.TransportError) -> EspoTransportError:
-    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+def _failure(error: Exception, method: str) -> EspoTransportError:
+    if isinstance(error, httpx.DecodingError):
+        return failures.undecodable(method)
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | UnicodeError):
+        return failures.no_address()
+    if isinstance(error, httpx.ConnectTimeout):
         return failures.no_connection_in_time()
     if isinstance(error, httpx.TimeoutException):
         return failures.no_answer_in_time()
     if isinstance(error, httpx.ProxyError):
-        return failures.no_connection(error, "The proxy could not be reached or refused")
-    if isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol):
+        return failures.no_proxy(error)
+    if isinstance(error, httpx.ConnectError):
         return failures.no_connection(error)
     return failures.broken(error)

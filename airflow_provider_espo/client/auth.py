@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+import threading
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from airflow_provider_espo.client.config import AuthMethod
 
@@ -31,16 +32,56 @@ def hmac_header(api_key: str, secret_key: str, method: str, path: str, digest: s
     return b64(api_key.encode() + b":" + signature)
 
 
-@dataclass(slots=True)
 class TokenHolder:
     """The auth token of a ``token`` connection, shared by all that use the connection in a process."""
 
-    token: str | None = field(default=None, repr=False)
+    def __init__(self) -> None:
+        self.token: str | None = None
+        self._lock = threading.Lock()
+        self._logging_in = False
+        # Weak, so that a client that nobody closed does not keep the token alive for good.
+        self._users: WeakSet[object] = WeakSet()
 
     def forget(self, refused: str | None) -> None:
         """Drop a token the server refused, unless somebody has renewed it meanwhile."""
-        if self.token == refused:
-            self.token = None
+        with self._lock:
+            if self.token == refused:
+                self.token = None
+
+    def may_log_in(self) -> bool:
+        """Whether the caller is the one to log in now; if so it must call :meth:`login_over` afterwards.
+
+        Several logins at once would leave tokens behind, and with a wrong password soon be throttled.
+        """
+        with self._lock:
+            if self._logging_in:
+                return False
+            self._logging_in = True
+            return True
+
+    def login_over(self, token: str | None) -> None:
+        """End a login.
+
+        :param token: the new token, ``None`` if the login failed.
+        """
+        with self._lock:
+            self._logging_in = False
+            if token is not None:
+                self.token = token
+
+    def join(self, user: object) -> None:
+        """Note that ``user`` works with the token."""
+        with self._lock:
+            self._users.add(user)
+
+    def leave(self, user: object) -> bool:
+        """Note that ``user`` does so no more.
+
+        :return: whether there is a token that nobody else uses now.
+        """
+        with self._lock:
+            self._users.discard(user)
+            return self.token is not None and not self._users
 
 
 def auth_headers(request: Request, config: ClientConfig, token: str | None) -> dict[str, str]:

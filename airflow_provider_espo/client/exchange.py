@@ -6,11 +6,11 @@ Written once as generators. They yield the only two things a transport has to be
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from airflow_provider_espo.client.answers import error_from, retry_after
 from airflow_provider_espo.client.auth import auth_headers
@@ -21,6 +21,7 @@ from airflow_provider_espo.client.errors import (
     EspoError,
     EspoTransportError,
 )
+from airflow_provider_espo.client.redirects import redirect_target
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.wire import (
     Emit,
@@ -31,6 +32,7 @@ from airflow_provider_espo.client.wire import (
     build_request,
     check_headers,
     expect_object,
+    merge_headers,
     relay,
 )
 
@@ -38,15 +40,21 @@ T = TypeVar("T")
 
 _MAX_REDIRECTS = 3
 
+#: How often in seconds to look whether another thread's or task's login is over.
+_LOGIN_POLL = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Ask the transport to send this. It sends back a :class:`Response`, or the error why there is none."""
+    """Ask the transport to send this. It sends back a :class:`Response`, or the error why there is none.
+
+    Its ``repr`` holds the method alone: the rest may hold secrets and personal data.
+    """
 
     method: str
-    url: str
-    headers: dict[str, str]
-    body: bytes | None
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +86,16 @@ def exchange(request: Request, state: ClientState) -> Steps[Response]:
     url: str | None = None
     while True:
         token = yield from _token(request, state)
-        if delay := state.budget.reserve(time.monotonic()):
+        if delay := state.budget.reserve(state.clock()):
             yield Wait(delay)
         send = _prepare(request, state, token)
         outcome: Outcome = yield (send if url is None else replace(send, url=url))
         if isinstance(outcome, Response):
-            state.budget.observe(outcome.headers, time.monotonic(), time.time())
-            error = error_from(request, outcome, state.config.auth_method)
+            state.budget.observe(outcome.headers, state.clock(), state.wall_clock())
+            error = _judge(request, outcome, state)
             if error is None and 300 <= outcome.status < 400:
                 redirects += 1
-                url = _redirect_target(request, outcome, url or send.url, redirects)
+                url = _follow(request, outcome, url or send.url, state, redirects)
                 continue
             if error is None:
                 return outcome
@@ -102,7 +110,7 @@ def exchange(request: Request, state: ClientState) -> Steps[Response]:
             error,
             repeatable=request.repeatable,
             retries=retries,
-            asked_to_wait=retry_after(outcome) if isinstance(outcome, Response) else None,
+            asked_to_wait=_asked_to_wait(outcome, state),
         )
         if wait is None:
             raise error
@@ -110,28 +118,79 @@ def exchange(request: Request, state: ClientState) -> Steps[Response]:
         yield Wait(wait)
 
 
+def farewell(state: ClientState) -> Steps[None]:
+    """Give the auth token back, in one try. If that fails it is no error: the token ends by itself when idle."""
+    token = state.token.token
+    if token is None:
+        return
+    state.token.forget(token)
+    yield _prepare(build_request("POST", "App/destroyAuthToken", json={"token": token}, proof="token"), state, token)
+
+
+def _judge(request: Request, response: Response, state: ClientState) -> EspoError | None:
+    error = error_from(request, response, state.config.auth_method)
+    if isinstance(error, EspoAuthenticationError) and state.config.act_as and request.proof == "connection":
+        error.hint = (
+            f"{error.hint}. act_as must be the user name of an active regular user, and the connection's own user an "
+            "administrator"
+        )
+    return error
+
+
+def _follow(request: Request, response: Response, sent_to: str, state: ClientState, redirects: int) -> str:
+    if redirects > _MAX_REDIRECTS:
+        raise EspoBadAnswerError(
+            "The server redirects again and again", status=response.status, method=request.method, path=request.path
+        )
+    api_path = state.config.api_url.removeprefix(state.config.site_url)
+    return redirect_target(request, response, sent_to, api_path)
+
+
+def _asked_to_wait(outcome: Outcome, state: ClientState) -> float | None:
+    if not isinstance(outcome, Response):
+        return None
+    return retry_after(outcome, datetime.fromtimestamp(state.wall_clock(), UTC))
+
+
 def _token(request: Request, state: ClientState) -> Steps[str | None]:
     """Token to use for a request, after a login if there is none yet."""
     if state.config.auth_method is not AuthMethod.TOKEN or request.proof != "connection":
         return None
-    if state.token.token is None:
-        login = build_request("GET", "App/user", proof="password")
-        answer = expect_object(login, (yield from exchange(login, state)))
-        token = answer.get("token")
-        if not isinstance(token, str) or not token:
-            raise EspoBadAnswerError("The login gave no token", method=login.method, path=login.path)
-        state.token.token = token
-    return state.token.token
+    waited = 0.0
+    while (token := state.token.token) is None:
+        # Whoever logs in may be gone without a trace, such as a thread of the process this one was forked from.
+        if state.token.may_log_in() or waited > state.config.timeout + state.config.connect_timeout:
+            try:
+                token = yield from _log_in(state)
+            finally:
+                state.token.login_over(token)
+            return token
+        yield Wait(_LOGIN_POLL)
+        waited += _LOGIN_POLL
+    return token
+
+
+def _log_in(state: ClientState) -> Steps[str]:
+    login = build_request("GET", "App/user", proof="password")
+    response = yield from exchange(login, state)
+    token = expect_object(login, response).get("token")
+    if not isinstance(token, str) or not token:
+        raise EspoBadAnswerError(
+            "The login gave no token", status=response.status, method=login.method, path=login.path
+        )
+    return token
 
 
 def _prepare(request: Request, state: ClientState, token: str | None) -> Send:
     config = state.config
-    headers = {"Accept": "application/json", "User-Agent": config.user_agent, **config.headers, **request.headers}
+    ours = {"Accept": "application/json"}
+    if config.user_agent:
+        ours["User-Agent"] = config.user_agent
+    headers = merge_headers(ours, config.headers, request.headers)
     body = request.body()
-    if body is not None:
-        # EspoCRM takes a body of another type for an empty one.
-        headers["Content-Type"] = "application/json"
-    headers |= auth_headers(request, config, token)
+    # EspoCRM takes a body of another type for an empty one.
+    body_type = {} if body is None else {"Content-Type": "application/json"}
+    headers = merge_headers(headers, body_type, auth_headers(request, config, token))
     check_headers(headers)
     query = "?" + urlencode(request.query) if request.query else ""
     return Send(request.method, f"{config.api_url}/{request.path}{query}", headers, body)
@@ -141,29 +200,3 @@ def _named(error: EspoTransportError, request: Request) -> EspoTransportError:
     """Say in a transport's error which call it was."""
     error.method, error.path = request.method, request.path
     return error
-
-
-def _redirect_target(request: Request, response: Response, sent_to: str, redirects: int) -> str:
-    """Where to send a request again. Only reads follow, and only on the same host: nobody else gets the secret."""
-    location = response.headers.get("location", "")
-    old, new = urlsplit(sent_to), urlsplit(location)
-    same_host = new.hostname in (None, old.hostname)
-    upgrade = (old.scheme, new.scheme) == ("http", "https")
-    same_origin = not new.scheme or (new.scheme == old.scheme and new.port == old.port)
-    site = f"{new.scheme or old.scheme}://{new.hostname or old.hostname}" + (f":{new.port}" if new.port else "")
-    if request.method != "GET" or not location or not same_host or not (same_origin or upgrade) or redirects > _MAX_REDIRECTS:
-        raise EspoBadAnswerError(
-            f"The server redirects to {site}",
-            status=response.status,
-            method=request.method,
-            path=request.path,
-            hint=f"Give the address it redirects to as host in the connection, if that ({site}) is your EspoCRM",
-        )
-    if request.path not in new.path:
-        raise EspoBadAnswerError(
-            "The server redirects to another page, such as a login page",
-            status=response.status,
-            method=request.method,
-            path=request.path,
-        )
-    return location if new.scheme else f"{old.scheme}://{old.netloc}{location}"

@@ -8,20 +8,37 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator
 
 from airflow_provider_espo.client.errors import (
+    EspoBadAnswerError,
     EspoConnectionError,
     EspoTimeoutError,
     EspoTLSError,
     EspoTransportError,
 )
 
+_NO_TLS_REASONS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST"})
+# In OpenSSL's words for what can only go wrong while TLS is agreed on.
+_HANDSHAKE_WORDS = (
+    "CERT",
+    "HANDSHAKE",
+    "PROTOCOL",
+    "CIPHER",
+    "UNKNOWN_CA",
+    "UNRECOGNIZED_NAME",
+    "ACCESS_DENIED",
+    "DH_",
+)
+# How the libraries quote a proxy that answered CONNECT with an error.
+_PROXY_STATUS = re.compile(r"^(?:Tunnel connection failed: )?([345]\d\d)\b")
+
 
 def no_connection_in_time() -> EspoTransportError:
-    """The connection could not be made in time: nothing was sent."""
+    """Return the error for a connection that could not be made in time: nothing was sent."""
     return EspoTimeoutError(
         "No connection within connect_timeout",
         hint="Check host and port, and whether a firewall drops the packets in silence",
@@ -29,43 +46,79 @@ def no_connection_in_time() -> EspoTransportError:
 
 
 def no_answer_in_time() -> EspoTransportError:
-    """The request was sent and no answer came in time."""
+    """Return the error for a request that was sent and not answered in time."""
     return EspoTimeoutError("No answer within timeout", outcome_unknown=True)
 
 
 def no_connection(error: BaseException, what: str = "No connection to the server") -> EspoTransportError:
-    """No connection was made: nothing was sent."""
-    if _find(error, ssl.SSLError):
-        return untrusted(error)
-    cause = _system_reason(error)
-    return EspoConnectionError(f"{what}: {cause}" if cause else what)
+    """Return the error for a connection that was not made: nothing was sent.
+
+    :param error: what the library raised.
+    :param what: what happened, one sentence.
+    """
+    return _tls_failure(error) or EspoConnectionError(_with_cause(what, error))
+
+
+def no_proxy(error: BaseException) -> EspoTransportError:
+    """Return the error for a proxy that could not be reached or refused: the server was sent nothing.
+
+    :param error: what the library raised.
+    """
+    refusals = (_PROXY_STATUS.search(str(one)) for one in _chain(error))
+    if refusal := next(filter(None, refusals), None):
+        return EspoConnectionError(
+            f"The proxy refused with status {refusal[1]}",
+            hint="Check proxies in the connection: address, user name and password",
+        )
+    return no_connection(error, "The proxy could not be reached")
 
 
 def broken(error: BaseException) -> EspoTransportError:
-    """The connection broke after the request, or a part of it, was sent."""
-    if _find(error, ssl.SSLCertVerificationError):
-        return untrusted(error)
-    cause = _system_reason(error)
+    """Return the error for a connection that broke after the request, or a part of it, was sent.
+
+    :param error: what the library raised.
+    """
     what = "The connection broke before the answer was complete"
-    return EspoConnectionError(f"{what}: {cause}" if cause else what, outcome_unknown=True)
+    return _tls_failure(error) or EspoConnectionError(_with_cause(what, error), outcome_unknown=True)
 
 
-def untrusted(error: BaseException) -> EspoTransportError:
-    """TLS failed: nothing was sent."""
-    certificate = _find(error, ssl.SSLCertVerificationError)
+def no_address(what: str = "The address cannot be used") -> EspoTransportError:
+    """Return the error for an address, or a proxy's address, that no request can be sent to."""
+    return EspoConnectionError(what, hint="Check host, and proxies if there are any, in the connection")
+
+
+def undecodable(method: str) -> EspoTransportError:
+    """Return the error for an answer whose compression is broken.
+
+    :param method: HTTP method of the request.
+    """
+    return EspoBadAnswerError("The answer's compression is broken", outcome_unknown=method != "GET")
+
+
+def _tls_failure(error: BaseException) -> EspoTransportError | None:
+    """Return the error where TLS could not be agreed on: nothing that counts was sent."""
+    certificate = find(error, ssl.SSLCertVerificationError)
     if isinstance(certificate, ssl.SSLCertVerificationError):
         return EspoTLSError(f"The server's certificate is not trusted ({certificate.verify_message})")
-    inner = _find(error, ssl.SSLError)
-    reason = getattr(inner, "reason", None)
-    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+    reason = getattr(find(error, ssl.SSLError), "reason", None)
+    if reason in _NO_TLS_REASONS:
         return EspoTLSError(
             "The server does not speak TLS on this port", hint="Write http:// in the host if the site has no TLS"
         )
-    return EspoTLSError(f"TLS failed ({reason})" if reason else "TLS failed")
+    if reason and any(word in reason for word in _HANDSHAKE_WORDS):
+        return EspoTLSError(f"TLS failed ({reason})")
+    # Such as a connection closed in the middle of TLS: that may happen before and after the request.
+    return None
 
 
-def _find(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    return next((one for one in _chain(error) if isinstance(one, kind)), None)
+def _with_cause(what: str, error: BaseException) -> str:
+    cause = _system_reason(error)
+    return f"{what}: {cause}" if cause else what
+
+
+def find(error: BaseException, *kinds: type[BaseException]) -> BaseException | None:
+    """Return the first of these kinds among an error and all it came from."""
+    return next((one for one in _chain(error) if isinstance(one, kinds)), None)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -85,6 +138,9 @@ def _system_reason(error: BaseException) -> str | None:
     for one in _chain(error):
         if isinstance(one, socket.gaierror):
             return "the host name is not known"
+        if isinstance(one, ssl.SSLError):
+            # Its number is OpenSSL's and not the system's.
+            return "TLS was cut off"
         if isinstance(one, OSError) and isinstance(one.errno, int) and one.errno in errno.errorcode:
             return os.strerror(one.errno).lower()
     return None

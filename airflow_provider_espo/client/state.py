@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,8 @@ class ClientState:
     :param token: auth token of a ``token`` connection.
     :param schemas: attributes and links by entity type, as the server described them.
     :param user_id: id of the connection's user, once asked for.
+    :param clock: seconds since any moment, for the budget.
+    :param wall_clock: seconds since the epoch, for dates that the server gives.
     """
 
     config: ClientConfig
@@ -34,6 +38,8 @@ class ClientState:
     token: TokenHolder = field(default_factory=TokenHolder)
     schemas: dict[str, EntitySchema] = field(default_factory=dict)
     user_id: str | None = None
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
 
 
 _states: dict[str, ClientState] = {}

@@ -6,40 +6,38 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from http.cookiejar import DefaultCookiePolicy
-from itertools import islice
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
-from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import (
     ConnectTimeout,
-    InvalidProxyURL,
+    ContentDecodingError,
+    InvalidSchema,
     InvalidURL,
+    MissingSchema,
     ProxyError,
-    RequestException,
-    SSLError,
     Timeout,
 )
 
-from airflow_provider_espo.client import failures
+from airflow_provider_espo.client import environment, failures
 from airflow_provider_espo.client.errors import EspoError, EspoTransportError
-from airflow_provider_espo.client.exchange import Outcome, Send, Wait, perform, perform_stream
+from airflow_provider_espo.client.exchange import Outcome, Send, Steps, Wait, farewell, perform, perform_stream
+from airflow_provider_espo.client.log_privacy import hide_queries
 from airflow_provider_espo.client.methods import BlockingMethods
-from airflow_provider_espo.client.operations.system import log_out
+from airflow_provider_espo.client.side_by_side import Source, check_workers
 from airflow_provider_espo.client.state import ClientState, new_state
-from airflow_provider_espo.client.wire import Emit, Operation, Response, Stream
+from airflow_provider_espo.client.wire import Emit, Operation, Response, Stream, header_map
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
 
 T = TypeVar("T")
 
-# Raised before a byte of the request left this machine.
-_NEVER_SENT = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+hide_queries("urllib3.connectionpool")
 
 
 class EspoClient(BlockingMethods):
@@ -51,21 +49,13 @@ class EspoClient(BlockingMethods):
 
     def __init__(self, config: ClientConfig, state: ClientState | None = None) -> None:
         self.state = state or new_state(config)
-        self._local = threading.local()
-        self._sessions: list[requests.Session] = []
-        self._lock = threading.Lock()
+        self.state.token.join(self)
+        # Sessions that no thread uses at the moment. A thread takes the one used last, or makes one.
+        self._idle: deque[requests.Session] = deque()
 
     def run(self, operation: Operation[T]) -> T:
         """Carry out an operation and return its result."""
-        steps = perform(operation, self.state)
-        outcome: Outcome | None = None
-        while True:
-            try:
-                step = steps.send(outcome)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            outcome = self._do(step)
+        return self._drive(perform(operation, self.state))
 
     def iterate(self, stream: Stream[T]) -> Iterator[T]:
         """Carry out a stream and yield what it emits."""
@@ -88,31 +78,39 @@ class EspoClient(BlockingMethods):
     def run_many(self, operations: Iterable[Operation[T]], max_workers: int | None = None) -> Iterator[T | EspoError]:
         """Carry out operations side by side and yield their results, or errors, in the order given.
 
+        When the results are not wanted to the end, requests under way are finished and no more are sent.
+
         :param operations: taken from as places get free, so that a long input is not held in memory.
         :param max_workers: how many at a time; by default the connection's ``max_workers``.
         """
-        workers = max_workers or self.state.config.max_workers
-        source = iter(operations)
+        workers = check_workers(max_workers, self.state.config.max_workers)
+        return self._run_many(Source(operations), workers)
+
+    def _run_many(self, source: Source[Operation[T]], workers: int) -> Iterator[T | EspoError]:
+        stop = threading.Event()
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="espo") as pool:
-            window: deque[Future[T | EspoError]] = deque(pool.submit(self._try, op) for op in islice(source, 2 * workers))
+            window: deque[Future[T | EspoError]] = deque()
             try:
-                while window:
-                    result = window.popleft().result()
-                    window.extend(pool.submit(self._try, op) for op in islice(source, 1))
-                    yield result
+                while True:
+                    for operation in source.take(2 * workers - len(window)):
+                        window.append(pool.submit(self._try, operation, stop))
+                    if not window:
+                        break
+                    yield window.popleft().result()
             finally:
+                stop.set()
                 for future in window:
                     future.cancel()
+        source.end()
 
     def close(self) -> None:
-        """Log out, if this connection logs in, and close all sockets."""
-        if self.state.token.token is not None:
-            self.run(log_out(self.state))
-        with self._lock:
-            sessions, self._sessions = self._sessions, []
-            self._local = threading.local()
-        for session in sessions:
-            session.close()
+        """Close all sockets; log out before, if this connection logs in and nobody else uses its token."""
+        try:
+            if self.state.token.leave(self):
+                self._drive(farewell(self.state))
+        finally:
+            while self._idle:
+                self._idle.pop().close()
 
     def __enter__(self) -> Self:
         return self
@@ -120,22 +118,39 @@ class EspoClient(BlockingMethods):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _try(self, operation: Operation[T]) -> T | EspoError:
+    def _try(self, operation: Operation[T], stop: threading.Event) -> T | EspoError:
         try:
-            return self.run(operation)
+            return self._drive(perform(operation, self.state), stop)
         except EspoError as error:
             return error
 
-    def _do(self, step: Send | Wait) -> Outcome | None:
-        if isinstance(step, Wait):
+    def _drive(self, steps: Steps[T], stop: threading.Event | None = None) -> T:
+        outcome: Outcome | None = None
+        try:
+            while True:
+                try:
+                    step = steps.send(outcome)
+                except StopIteration as end:
+                    result: T = end.value
+                    return result
+                outcome = self._do(step, stop)
+        finally:
+            steps.close()
+
+    def _do(self, step: Send | Wait, stop: threading.Event | None = None) -> Outcome | None:
+        if isinstance(step, Wait) and stop is None:
             time.sleep(step.seconds)
-            return None
-        return self._send(step)
+        elif isinstance(step, Wait) and stop is not None:
+            stop.wait(step.seconds)
+        if stop is not None and stop.is_set():
+            raise CancelledError
+        return self._send(step) if isinstance(step, Send) else None
 
     def _send(self, step: Send) -> Outcome:
         config = self.state.config
+        session = self._idle.pop() if self._idle else new_session(config)
         try:
-            answer = self._session().request(
+            answer = session.request(
                 step.method,
                 step.url,
                 headers=step.headers,
@@ -143,35 +158,45 @@ class EspoClient(BlockingMethods):
                 timeout=(config.connect_timeout, config.timeout),
                 allow_redirects=False,
             )
-        except RequestException as error:
-            return _failure(error)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status_code, headers, answer.content)
+            content = answer.content
+        except (OSError, urllib3.exceptions.HTTPError, UnicodeError) as error:
+            self._idle.append(session)
+            return _failure(error, step.method)
+        except BaseException:
+            # Interrupted: what stands in its sockets belongs to nobody.
+            session.close()
+            raise
+        self._idle.append(session)
+        headers = header_map(
+            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+            for name, value in answer.headers.items()
+        )
+        return Response(answer.status_code, headers, content)
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self._local.session = new_session(self.state.config)
-            with self._lock:
-                self._sessions.append(session)
-        return session
+
+class _Session(requests.Session):
+    """A session that leaves redirects to us."""
+
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
+        """Follow none, and do not even look where they lead: that may be no address."""
+        return iter(())
 
 
 def new_session(config: ClientConfig) -> requests.Session:
-    """Return a session with the connection's TLS and proxy settings."""
-    session = requests.Session()
-    # A no-op, because without one requests would add a Basic header from ~/.netrc beside our own.
-    session.auth = lambda prepared: prepared
-    session.verify = config.ca_file or config.verify
+    """Return a session with the connection's TLS and proxy settings.
+
+    :raises EspoConfigError: a certificate file cannot be used.
+    """
+    session = _Session()
+    # Environment variables would win over the connection's settings, and ~/.netrc would add a proof beside ours.
+    session.trust_env = False
+    session.proxies.update(environment.proxies(config))
+    session.verify = (environment.ca_bundle(config) or True) if config.verify else False
+    if config.ca_file or config.client_cert:
+        # Only to find now, and not in the middle of a request, that a file is no certificate.
+        environment.tls_context(config)
     if config.client_cert:
         session.cert = (config.client_cert, config.client_key) if config.client_key else config.client_cert
-    if config.proxies:
-        session.proxies.update(config.proxies)
-    if config.ca_file or not config.verify:
-        # requests lets REQUESTS_CA_BUNDLE win over session.verify; what the connection says must win.
-        session.trust_env = False
-        if not config.proxies:
-            session.proxies.update(requests.utils.get_environ_proxies(config.site_url))
     # A session cookie of an earlier answer must not stand in for the credentials.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
@@ -180,18 +205,23 @@ def new_session(config: ClientConfig) -> requests.Session:
     return session
 
 
-def _failure(error: RequestException) -> EspoTransportError:
-    if isinstance(error, SSLError):
-        return failures.untrusted(error)
-    if isinstance(error, ConnectTimeout):
+def _failure(error: Exception, method: str) -> EspoTransportError:
+    if isinstance(error, ContentDecodingError):
+        return failures.undecodable(method)
+    if isinstance(
+        error, InvalidURL | InvalidSchema | MissingSchema | urllib3.exceptions.LocationValueError | UnicodeError
+    ):
+        return failures.no_address()
+    never_connected = failures.find(error, urllib3.exceptions.NewConnectionError)
+    if isinstance(error, ConnectTimeout) or (
+        not never_connected and failures.find(error, urllib3.exceptions.ConnectTimeoutError)
+    ):
         return failures.no_connection_in_time()
-    if isinstance(error, Timeout):
-        return failures.no_answer_in_time()
     if isinstance(error, ProxyError):
-        return failures.no_connection(error, "The proxy could not be reached or refused")
-    if isinstance(error, InvalidURL | InvalidProxyURL):
-        return failures.no_connection(error, "The address cannot be used")
-    inner = getattr(error.args[0] if error.args else None, "reason", None)
-    if isinstance(error, RequestsConnectionError) and isinstance(inner, _NEVER_SENT):
+        return failures.no_proxy(error)
+    if never_connected:
         return failures.no_connection(error)
+    # A time-out in the middle of the answer is not a Timeout to requests.
+    if isinstance(error, Timeout) or failures.find(error, TimeoutError, urllib3.exceptions.ReadTimeoutError):
+        return failures.no_answer_in_time()
     return failures.broken(error)

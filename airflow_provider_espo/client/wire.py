@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
@@ -19,8 +19,9 @@ from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoError, E
 T = TypeVar("T")
 Record: TypeAlias = dict[str, Any]
 
-#: How a request proves who sends it: the connection's method, user name and password (to log in), or not at all.
-Proof: TypeAlias = Literal["connection", "password", "none"]
+#: How a request proves who sends it: the connection's method, user name and password (to log in), the token at hand
+#: (to log out), or not at all.
+Proof: TypeAlias = Literal["connection", "password", "token", "none"]
 
 
 class _NoBody:
@@ -36,6 +37,9 @@ _ENTITY_TYPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,99}")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _RECORD_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# What both HTTP libraries take: ASCII, no control characters, no blanks around it.
+_HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
+_FRAMING_HEADERS: Final = frozenset({"content-length", "transfer-encoding"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,9 @@ class Request:
 
     method: str
     path: str
-    query: tuple[tuple[str, str], ...] = ()
-    json: Any = NO_BODY
-    headers: Mapping[str, str] = field(default_factory=dict)
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    json: Any = field(default=NO_BODY, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     repeatable: bool = field(default=True)
     proof: Proof = "connection"
 
@@ -66,7 +70,7 @@ class Request:
         try:
             text = json.dumps(self.json, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             return text.encode()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             # The error's own text may quote the value; its kind says enough.
             raise EspoInputError(
                 f"The body is not JSON ({type(error).__name__})",
@@ -76,7 +80,7 @@ class Request:
             ) from None
 
 
-def build_request(  # noqa: PLR0913
+def build_request(
     method: str,
     path: str,
     *,
@@ -108,8 +112,8 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str]
-    content: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
 
     @property
     def reason(self) -> str | None:
@@ -117,8 +121,14 @@ class Response:
         return self.headers.get("x-status-reason") or None
 
     @property
+    def has_reason_header(self) -> bool:
+        """Whether ``X-Status-Reason`` came at all. EspoCRM sends it, perhaps empty, once it knows who asks."""
+        return "x-status-reason" in self.headers
+
+    @property
     def is_json(self) -> bool:
-        return "json" in self.headers.get("content-type", "")
+        """Whether the body calls itself JSON."""
+        return "json" in self.headers.get("content-type", "").lower()
 
     def json(self) -> Any:
         """Decode the body; ``None`` for an empty one.
@@ -130,6 +140,23 @@ class Response:
         import msgspec
 
         return msgspec.json.decode(self.content)
+
+
+def header_map(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Decode an answer's headers, so that both transports read the same text in them.
+
+    :param pairs: names and values as they came; a repeated name's values are joined.
+    :return: values by lower-case name.
+    """
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        name = raw_name.decode("latin-1").lower()
+        try:
+            value = raw_value.decode()
+        except UnicodeDecodeError:
+            value = raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +200,22 @@ def relay(
 def drain(stream: Stream[T], take: Callable[[T], object]) -> Operation[None]:
     """Make an operation of a stream: hand everything it emits to ``take``."""
     outcome: Response | EspoError | None = None
-    while True:
-        try:
-            item = stream.throw(outcome) if isinstance(outcome, EspoError) else stream.send(outcome)
-        except StopIteration:
-            return
-        outcome = None
-        if isinstance(item, Emit):
-            take(item.value)
-            continue
-        try:
-            outcome = yield item
-        except EspoError as error:
-            outcome = error
+    try:
+        while True:
+            try:
+                item = stream.throw(outcome) if isinstance(outcome, EspoError) else stream.send(outcome)
+            except StopIteration:
+                return
+            outcome = None
+            if isinstance(item, Emit):
+                take(item.value)
+                continue
+            try:
+                outcome = yield item
+            except EspoError as error:
+                outcome = error
+    finally:
+        stream.close()
 
 
 def entity_type_segment(entity_type: object) -> str:
@@ -202,7 +232,7 @@ def record_id_segment(record_id: object) -> str:
     """Return a record id fit for a path, or refuse what only looks like one."""
     if not isinstance(record_id, str) or not _RECORD_ID.fullmatch(record_id):
         raise EspoInputError(
-            f"{_shown(record_id)} is not a record id",
+            f"{_described(record_id)} is not a record id",
             hint="An id has letters, digits, '-' and '_' only; was an upstream task's result empty?",
         )
     return record_id
@@ -236,16 +266,29 @@ def free_path(path: object) -> str:
     one form that both HTTP libraries leave as it is, because HMAC signs the path to the letter.
     """
     if not isinstance(path, str):
-        raise EspoInputError(f"{_shown(path)} is not a path")
+        raise EspoInputError(f"{_described(path)} is not a path")
     text = path.strip().lstrip("/").removeprefix("api/v1/")
     if "?" in text or "#" in text:
         raise EspoInputError("The path has a query string or fragment", hint="Give the query in its own argument")
-    segments = [unquote(segment) for segment in text.split("/")]
-    if any(segment in ("", ".", "..") or "/" in segment for segment in segments) or "://" in path:
+    # A whole URL is not shown: it may hold a user name and password.
+    sent = None if "://" in path else _quoted_path(text)
+    if sent is None:
         raise EspoInputError(
-            f"{_shown(path)} is not a path below api/v1", hint="Give it as in EspoCRM's docs, such as Lead/action/convert"
+            f"{_described(path)} is not a path below api/v1",
+            hint="Give it as in EspoCRM's docs, such as Lead/action/convert",
         )
-    return "/".join(quote(segment, safe="") for segment in segments)
+    return sent
+
+
+def _quoted_path(text: str) -> str | None:
+    """Percent-encode a path; ``None`` if it has no such form or would lead elsewhere."""
+    try:
+        segments = [unquote(segment, errors="strict") for segment in text.split("/")]
+        if any(segment in ("", ".", "..") or "/" in segment or "\\" in segment for segment in segments):
+            return None
+        return "/".join(quote(segment, safe="") for segment in segments)
+    except UnicodeError:
+        return None
 
 
 def http_method(method: object) -> str:
@@ -257,10 +300,24 @@ def http_method(method: object) -> str:
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Refuse header names and values that would break out of their line."""
+    """Refuse headers that would break out of their line, or that only one of the HTTP libraries can send."""
     for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not isinstance(value, str) or re.search(r"[\r\n\0]", value):
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise EspoInputError("A header's name cannot be sent", hint="Give only letters, digits and '-'")
+        if name.lower() in _FRAMING_HEADERS or not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
             raise EspoInputError(f"Header {name!r} cannot be sent")
+
+
+def merge_headers(*sets: Mapping[str, str]) -> dict[str, str]:
+    """Merge headers; a later one replaces an earlier one whatever the letter case of its name.
+
+    Otherwise one library would send both and the other the last.
+    """
+    merged: dict[str, tuple[str, str]] = {}
+    for headers in sets:
+        for name, value in headers.items():
+            merged[str(name).lower()] = (name, value)
+    return dict(merged.values())
 
 
 def with_query(request: Request, *pairs: tuple[str, str]) -> Request:
@@ -290,6 +347,8 @@ def _unexpected(request: Request, response: Response, what: str) -> EspoBadAnswe
         status=response.status,
         method=request.method,
         path=request.path,
+        # It said success: what was to be written may be written.
+        outcome_unknown=request.method != "GET",
     )
 
 
@@ -297,3 +356,13 @@ def _shown(value: object) -> str:
     """Show a value that should be a name, cut so that a mistaken big one does not fill the log."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _described(value: object) -> str:
+    """Describe a value that may be somebody's e-mail address or name in the wrong place, without repeating it."""
+    if not isinstance(value, str):
+        return "None" if value is None else f"A {type(value).__name__}"
+    if not value.strip():
+        return "An empty text"
+    odd = next((char for char in value if not (char.isalnum() or char in "_-")), None)
+    return f"A text of {len(value)} characters" + (f" with {odd!r} in it" if odd else "")
