@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox.definitions import EntityDef
 from airflow_provider_espo.sandbox.storage import ROOT, Condition, Storage
-from airflow_provider_espo.sandbox.users import CurrentUser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from airflow_provider_espo.sandbox.definitions import EntityDef
+    from airflow_provider_espo.sandbox.users import CurrentUser
 
 ACTIONS = ("create", "read", "edit", "delete", "stream")
 LEVELS = ("not-set", "no", "own", "team", "all", "yes")
@@ -79,7 +82,7 @@ def may_on(storage: Storage, user: CurrentUser, entity_def: EntityDef, record_id
     if granted in ("all", "no"):
         return granted == "all"
     condition, params = condition_of(granted, user, entity_def)
-    sql = f'SELECT 1 FROM "{entity_def.name}" {ROOT} WHERE {ROOT}.id = ? AND ({condition})'  # noqa: S608
+    sql = f'SELECT 1 FROM "{entity_def.name}" {ROOT} WHERE {ROOT}.id = ? AND ({condition})'
     return storage.value(sql, [record_id, *params]) is not None
 
 
@@ -103,7 +106,7 @@ def condition_of(granted: str, user: CurrentUser, entity_def: EntityDef) -> Cond
         marks = ", ".join("?" * len(user.team_ids))
         typed = f" AND m.\"entityType\" = '{entity_def.name}'" if link.near_type is not None else ""
         team = (
-            f'EXISTS (SELECT 1 FROM "{link.middle}" m WHERE m."{link.near_key}" = {ROOT}.id{typed}'  # noqa: S608
+            f'EXISTS (SELECT 1 FROM "{link.middle}" m WHERE m."{link.near_key}" = {ROOT}.id{typed}'
             f' AND m."teamId" IN ({marks}) AND m.deleted = 0)'
         )
         return f"({own} OR {team})", (*params, *user.team_ids)
@@ -124,8 +127,8 @@ def own_condition(user: CurrentUser, entity_def: EntityDef) -> Condition:
         link = entity_def.links.get(name)
         if link is not None and link.kind == "manyMany":
             parts.append(
-                f'EXISTS (SELECT 1 FROM "{link.middle}" m WHERE m."{link.near_key}" = {ROOT}.id'  # noqa: S608
-                f" AND m.\"entityType\" = '{entity_def.name}' AND m.\"userId\" = ? AND m.deleted = 0)"
+                f'EXISTS (SELECT 1 FROM "{link.middle}" m WHERE m."{link.near_key}" = {ROOT}.id'
+                f' AND m."entityType" = \'{entity_def.name}\' AND m."userId" = ? AND m.deleted = 0)'
             )
     if not parts and "createdById" in entity_def.attributes:
         parts.append(f'{ROOT}."createdById" = ?')

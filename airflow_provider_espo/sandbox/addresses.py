@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import phone
-from airflow_provider_espo.sandbox.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow_provider_espo.sandbox.storage import Storage
 
 
 class AddressBook:
@@ -29,7 +32,7 @@ class AddressBook:
         """The ``...Data`` list of a record, the primary first."""
         extra = "a.type" if self._is_phone else "a.lower"
         rows = self._storage.rows(
-            f'SELECT a.name, {extra} AS extra, l."primary", a."optOut", a.invalid FROM "{self._links}" l'  # noqa: S608
+            f'SELECT a.name, {extra} AS extra, l."primary", a."optOut", a.invalid FROM "{self._links}" l'
             f' JOIN "{self._table}" a ON a.id = l."{self._key}" AND a.deleted = 0'
             ' WHERE l."entityId" = ? AND l."entityType" = ? AND l.deleted = 0 ORDER BY l."primary" DESC, a.id',
             [record_id, entity_type],
@@ -51,12 +54,14 @@ class AddressBook:
         wanted = [phone.digits_of(a) if self._is_phone else a.lower() for a in addresses]
         marks = ", ".join("?" * len(wanted))
         return self._storage.column(
-            f'SELECT DISTINCT l."entityId" FROM "{self._links}" l JOIN "{self._table}" a ON a.id = l."{self._key}"'  # noqa: S608
+            f'SELECT DISTINCT l."entityId" FROM "{self._links}" l JOIN "{self._table}" a ON a.id = l."{self._key}"'
             f' WHERE a.{column} IN ({marks}) AND a.deleted = 0 AND l."entityType" = ? AND l.deleted = 0',
             [*wanted, entity_type],
         )
 
-    def replace(self, entity_type: str, record_id: str, data: Sequence[Mapping[str, Any]], default_type: str = "") -> None:
+    def replace(
+        self, entity_type: str, record_id: str, data: Sequence[Mapping[str, Any]], default_type: str = ""
+    ) -> None:
         """Give a record exactly these addresses; flags are those of the address and so of every record that has it."""
         items = [item for item in data if item.get(self._value)]
         primary = next((i for i, item in enumerate(items) if item.get("primary")), 0)
@@ -80,20 +85,20 @@ class AddressBook:
         """Set ``optOut`` or ``invalid`` of the primary address."""
         for name, value in flags.items():
             self._storage.execute(
-                f'UPDATE "{self._table}" SET "{name}" = ? WHERE id IN (SELECT "{self._key}" FROM "{self._links}"'  # noqa: S608
+                f'UPDATE "{self._table}" SET "{name}" = ? WHERE id IN (SELECT "{self._key}" FROM "{self._links}"'
                 ' WHERE "entityId" = ? AND "entityType" = ? AND "primary" = 1 AND deleted = 0)',
                 [int(value), record_id, entity_type],
             )
 
     def _unlink(self, entity_type: str, record_id: str) -> None:
         self._storage.execute(
-            f'DELETE FROM "{self._links}" WHERE "entityId" = ? AND "entityType" = ?',  # noqa: S608
+            f'DELETE FROM "{self._links}" WHERE "entityId" = ? AND "entityType" = ?',
             [record_id, entity_type],
         )
 
     def _link(self, entity_type: str, record_id: str, address_id: str, *, primary: bool) -> None:
         self._storage.execute(
-            f'INSERT OR REPLACE INTO "{self._links}" ("entityId", "entityType", "{self._key}", "primary", deleted)'  # noqa: S608
+            f'INSERT OR REPLACE INTO "{self._links}" ("entityId", "entityType", "{self._key}", "primary", deleted)'
             " VALUES (?, ?, ?, ?, 0)",
             [record_id, entity_type, address_id, int(primary)],
         )
@@ -102,14 +107,18 @@ class AddressBook:
         address = phone.canonical(address) if self._is_phone else address.strip()
         column, wanted = ("name", address) if self._is_phone else ("lower", address.lower())
         found: str | None = self._storage.value(
-            f'SELECT id FROM "{self._table}" WHERE {column} = ? AND deleted = 0',  # noqa: S608
+            f'SELECT id FROM "{self._table}" WHERE {column} = ? AND deleted = 0',
             [wanted],
         )
         if found is not None:
             self._storage.update(self._table, found, values)
             return found
         new_id = self._storage.new_id()
-        own = {"numeric": phone.digits_of(address), "type": default_type} if self._is_phone else {"lower": address.lower()}
+        own = (
+            {"numeric": phone.digits_of(address), "type": default_type}
+            if self._is_phone
+            else {"lower": address.lower()}
+        )
         self._storage.insert(self._table, {"id": new_id, "name": address, **own, **values})
         return new_id
 

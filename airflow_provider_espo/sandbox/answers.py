@@ -7,13 +7,15 @@ values (the role behind a contact's title, flags of an e-mail address) are those
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.attributes import name_sql
-from airflow_provider_espo.sandbox.change import Change
-from airflow_provider_espo.sandbox.definitions import EntityDef
 from airflow_provider_espo.sandbox.serialize import Serializer, fill_in_name
-from airflow_provider_espo.sandbox.storage import Storage
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.change import Change
+    from airflow_provider_espo.sandbox.definitions import EntityDef
+    from airflow_provider_espo.sandbox.storage import Storage
 
 #: Digits after the point of amounts that the server works out while it saves.
 AMOUNT_DIGITS = 2
@@ -59,9 +61,7 @@ def updated_record(storage: Storage, serializer: Serializer, change: Change) -> 
     return record
 
 
-def names_of_links(
-    storage: Storage, entity_def: EntityDef, values: dict[str, Any], *, missing: bool
-) -> dict[str, Any]:
+def names_of_links(storage: Storage, entity_def: EntityDef, values: dict[str, Any], *, missing: bool) -> dict[str, Any]:
     """``...Name`` of belongs-to links that are set.
 
     :param missing: also those that are not set, as None
@@ -89,7 +89,7 @@ def name_of(storage: Storage, entity_type: str, record_id: str | None) -> str | 
     sql = name_sql(entity_type, storage.definitions)
     if sql is None or record_id is None:
         return None
-    query = f'SELECT {sql.replace("{t}", "t")} FROM "{entity_type}" t WHERE t.id = ? AND t.deleted = 0'  # noqa: S608
+    query = f'SELECT {sql.replace("{t}", "t")} FROM "{entity_type}" t WHERE t.id = ? AND t.deleted = 0'
     name: str | None = storage.value(query, [record_id])
     return name
 
@@ -134,5 +134,3 @@ def foreign_values(storage: Storage, change: Change) -> dict[str, Any]:
             if link.key in change.values:
                 found[attribute.name] = fresh_value(storage, change, attribute.name)
     return found
-
-

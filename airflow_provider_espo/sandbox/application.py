@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from airflow_provider_espo.sandbox.auth import SECRET_COOKIE, Authenticator, AuthError, Login
-from airflow_provider_espo.sandbox.change import Change
 from airflow_provider_espo.sandbox.custom_fields import CustomFields
 from airflow_provider_espo.sandbox.definition_files import load_definitions
-from airflow_provider_espo.sandbox.definitions import EntityDef, FieldDef, LinkDef
 from airflow_provider_espo.sandbox.errors import ApiError
 from airflow_provider_espo.sandbox.http import (
     HTML,
@@ -28,11 +25,18 @@ from airflow_provider_espo.sandbox.http import (
 from airflow_provider_espo.sandbox.records import Records
 from airflow_provider_espo.sandbox.routes import register_all
 from airflow_provider_espo.sandbox.serialize import Serializer, existing
-from airflow_provider_espo.sandbox.settings import Settings
 from airflow_provider_espo.sandbox.storage import Storage, utc_now
 from airflow_provider_espo.sandbox.throttle import LoginThrottle
 from airflow_provider_espo.sandbox.user_directory import ENTITY_TYPES, UserDirectory
 from airflow_provider_espo.sandbox.users import CurrentUser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from airflow_provider_espo.sandbox.change import Change
+    from airflow_provider_espo.sandbox.definitions import EntityDef, FieldDef, LinkDef
+    from airflow_provider_espo.sandbox.settings import Settings
 
 log = logging.getLogger(__name__)
 

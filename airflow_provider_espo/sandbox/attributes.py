@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from airflow_provider_espo.sandbox.definitions import (
     AttributeDef,
@@ -12,6 +12,9 @@ from airflow_provider_espo.sandbox.definitions import (
     LinkDef,
     quoted,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 #: Field types and the kind of their main attribute; None for types without an attribute of their own name.
 ATTRIBUTE_KINDS: Mapping[str, AttributeKind | None] = {
@@ -117,9 +120,7 @@ def field_attributes(
         case "linkParent":
             yield from parent_attributes(field_def, entity_defs)
         case "linkMultiple" | "attachmentMultiple":
-            yield AttributeDef(
-                f"{name}Ids", "jsonArray", name, "linkIds", link=name, orderable=False, in_list=False
-            )
+            yield AttributeDef(f"{name}Ids", "jsonArray", name, "linkIds", link=name, orderable=False, in_list=False)
             yield AttributeDef(
                 f"{name}Names", "jsonObject", name, "linkNames", link=name, orderable=False, in_list=False
             )
@@ -169,9 +170,7 @@ def middle_column(name: str, entity_def: EntityDef) -> tuple[str, str] | None:
     return None
 
 
-def contact_attributes(
-    field_def: FieldDef, entity_def: EntityDef, sql: str, source: str
-) -> Iterator[AttributeDef]:
+def contact_attributes(field_def: FieldDef, entity_def: EntityDef, sql: str, source: str) -> Iterator[AttributeDef]:
     name = field_def.name
     expression = sql.format(column="name", type=entity_def.name)
     if source == "email":
@@ -225,7 +224,9 @@ def belongs_to_attributes(
     if inner is not None:
         alias = f"f_{name}"
         inner = inner.replace("{t}", alias)
-        sql = f'(SELECT {inner} FROM "{entity_type}" {alias} WHERE {alias}.id = {{t}}."{name}Id" AND {alias}.deleted = 0)'
+        sql = (
+            f'(SELECT {inner} FROM "{entity_type}" {alias} WHERE {alias}.id = {{t}}."{name}Id" AND {alias}.deleted = 0)'
+        )
     yield AttributeDef(
         f"{name}Name",
         "varchar",
@@ -249,9 +250,7 @@ def has_one_attributes(
         return
     alias = f"o_{name}"
     tail = f'FROM "{link.entity_type}" {alias} WHERE {alias}."{link.foreign_key}" = {{t}}.id AND {alias}.deleted = 0 LIMIT 1)'
-    yield AttributeDef(
-        f"{name}Id", "foreignId", name, "hasOne", link=name, expression=f"(SELECT {alias}.id {tail}"
-    )
+    yield AttributeDef(f"{name}Id", "foreignId", name, "hasOne", link=name, expression=f"(SELECT {alias}.id {tail}")
     sql = f"(SELECT {inner.replace('{t}', alias)} {tail}"
     yield AttributeDef(f"{name}Name", "varchar", name, "foreign", link=name, foreign="name", expression=sql)
 
@@ -273,9 +272,7 @@ def parent_attributes(field_def: FieldDef, entity_defs: Mapping[str, EntityDef])
     yield AttributeDef(f"{name}Name", "varchar", name, "parentName", link=name, expression=sql)
 
 
-def foreign_attribute(
-    field_def: FieldDef, entity_def: EntityDef, entity_defs: Mapping[str, EntityDef]
-) -> AttributeDef:
+def foreign_attribute(field_def: FieldDef, entity_def: EntityDef, entity_defs: Mapping[str, EntityDef]) -> AttributeDef:
     name = field_def.name
     link = entity_def.links.get(field_def.link or "")
     other = entity_defs.get(link.entity_type) if link else None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.sandbox.users import CurrentUser
 
 PASSWORD_USER_TYPES = ("regular", "admin", "super-admin")
-SECRET_COOKIE = "auth-token-secret"  # noqa: S105 - the name of a cookie
+SECRET_COOKIE = "auth-token-secret"
 
 
 class AuthError(ApiError):
@@ -114,7 +114,7 @@ class Authenticator:
 
     def _user(self, column: str, value: str) -> dict[str, Any] | None:
         return self._storage.row(
-            f'SELECT id, type, "authMethod", "isActive" FROM "User" WHERE "{column}" = ? AND deleted = 0',  # noqa: S608
+            f'SELECT id, type, "authMethod", "isActive" FROM "User" WHERE "{column}" = ? AND deleted = 0',
             [value],
         )
 
@@ -157,7 +157,9 @@ class Authenticator:
     def _login_by_token(self, request: Request, pair: _Pair, token: dict[str, Any]) -> Login | None:
         if token["secret"] and request.cookies.get(SECRET_COOKIE) != token["secret"]:
             return None
-        user = self._storage.row('SELECT "userName", "isActive" FROM "User" WHERE id = ? AND deleted = 0', [token["userId"]])
+        user = self._storage.row(
+            'SELECT "userName", "isActive" FROM "User" WHERE id = ? AND deleted = 0', [token["userId"]]
+        )
         if user is None or not user["isActive"] or (pair.name and user["userName"].lower() != pair.name.lower()):
             return None
         return Login(self._directory.get(token["userId"]), token["token"] if pair.from_espo_header else None)

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_espo.sandbox import links
 from airflow_provider_espo.sandbox.change import Change
+from airflow_provider_espo.sandbox.links import relation
 from airflow_provider_espo.sandbox.storage import Storage
 
 Behaviour = Callable[[Change, Storage], None]
@@ -111,8 +111,7 @@ def add_assigned_user(change: Change, storage: Storage, field_name: str) -> None
     elif change.is_new:
         present = []
     else:
-        link = change.entity_def.links[field_name]
-        present = [item["id"] for item in links.linked(storage, change.entity_def, link, change.id)]
+        present = relation(storage, change.entity_def.name, field_name, change.id).ids()
     if user_id not in present:
         change.values[ids_name] = [*present, user_id]
 
@@ -129,10 +128,9 @@ def follow_by_assigned_user(change: Change, storage: Storage) -> None:
 
 def add_to_target_list(change: Change, storage: Storage) -> None:
     """A new record may name a target list that it belongs to."""
-    link = change.entity_def.links.get("targetLists")
     list_id = change.values.get("targetListId")
-    if change.is_new and link is not None and list_id:
-        links.link_records(storage, change.entity_def, link, change.id, list_id)
+    if change.is_new and list_id and "targetLists" in change.entity_def.links:
+        relation(storage, change.entity_def.name, "targetLists", change.id).add(list_id)
 
 
 def set_relatives_of_parent(change: Change, storage: Storage) -> None:
@@ -153,7 +151,9 @@ def relatives(storage: Storage, entity_type: str, record_id: str) -> dict[str, A
     attributes = storage.definitions[entity_type].attributes
     names = ["id", "accountId", "contactId", "createdAccountId", "createdContactId"]
     found = storage.load(
-        storage.definitions[entity_type], record_id, [attributes[n] for n in names if n in attributes and attributes[n].stored]
+        storage.definitions[entity_type],
+        record_id,
+        [attributes[n] for n in names if n in attributes and attributes[n].stored],
     )
     if found is None:
         return {}
@@ -215,22 +215,21 @@ def link_account_of_contact(change: Change, storage: Storage) -> None:
     account_id = change.get("accountId")
     if not account_id or not change.values.keys() & {"accountId", "title"}:
         return
-    link = change.entity_def.links["accounts"]
-    present = links.is_linked(storage, change.entity_def, link, change.id, account_id)
+    accounts = relation(storage, "Contact", "accounts", change.id)
     if "accountsIds" in change.values and not change.is_new and "accountId" not in change.given:
         return
     columns = {"role": change.values["title"]} if "title" in change.values else {}
-    if not present or columns:
-        links.link_records(storage, change.entity_def, link, change.id, account_id, columns)
+    if columns or not accounts.has(account_id):
+        accounts.add(account_id, columns)
 
 
 def link_primary_contact(change: Change, storage: Storage) -> None:
     """The primary contact is among the contacts."""
     contact_id = change.values.get("contactId")
     if contact_id:
-        link = change.entity_def.links["contacts"]
-        if not links.is_linked(storage, change.entity_def, link, change.id, contact_id):
-            links.link_records(storage, change.entity_def, link, change.id, contact_id)
+        contacts = relation(storage, change.entity_def.name, "contacts", change.id)
+        if not contacts.has(contact_id):
+            contacts.add(contact_id)
 
 
 BEFORE_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
@@ -266,9 +265,7 @@ def after_unlink(storage: Storage, entity_type: str, link_name: str, record_id: 
         storage.execute(sql, pair)
 
 
-def contact_and_account(
-    entity_type: str, link_name: str, record_id: str, foreign_id: str
-) -> tuple[str, str] | None:
+def contact_and_account(entity_type: str, link_name: str, record_id: str, foreign_id: str) -> tuple[str, str] | None:
     """Ids of contact and account, if this is their link."""
     if (entity_type, link_name) == ("Account", "contacts"):
         return foreign_id, record_id

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox.definitions import EntityDef
-from airflow_provider_espo.sandbox.users import CurrentUser
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.definitions import EntityDef
+    from airflow_provider_espo.sandbox.users import CurrentUser
 
 
 @dataclass

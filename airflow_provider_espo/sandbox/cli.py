@@ -6,8 +6,11 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EPILOG = "The URL is printed as soon as the sandbox listens. Stop it with Ctrl-C."
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox.change import Change
 from airflow_provider_espo.sandbox.errors import ApiError
 from airflow_provider_espo.sandbox.record_input import address_parts, owning_field
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.change import Change
 
 
 def check(change: Change, version: str | None) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.definition_files import (
     DefinitionError,
@@ -13,13 +12,19 @@ from airflow_provider_espo.sandbox.definition_files import (
     parts_of,
     with_attributes,
 )
-from airflow_provider_espo.sandbox.definitions import FieldDef
-from airflow_provider_espo.sandbox.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_espo.sandbox.definitions import FieldDef
+    from airflow_provider_espo.sandbox.storage import Storage
 
 #: Properties of the administrator's form and the words of a field line.
 FLAG_WORDS = {"required": "required", "audited": "audited", "readOnly": "readonly", "noBadCharacters": "clean"}
 #: Types that would need more than a field (a link, a middle table).
-TYPES_WITH_LINK = frozenset({"link", "linkOne", "linkParent", "linkMultiple", "attachmentMultiple", "file", "image", "foreign"})
+TYPES_WITH_LINK = frozenset(
+    {"link", "linkOne", "linkParent", "linkMultiple", "attachmentMultiple", "file", "image", "foreign"}
+)
 
 
 class CustomFields:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.attributes import ATTRIBUTE_KINDS, attributes_of
 from airflow_provider_espo.sandbox.definitions import Definitions, EntityDef, FieldDef, LinkDef, LinkKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 DATA_DIRECTORY = Path(__file__).parent / "data" / "entities"
 
@@ -229,8 +231,8 @@ def parse_field(
         elif key == "primary" and value:
             values["primary_link"] = value
         elif key in ("columns", "anyof", "types", "entities") and value:
-            values[{"anyof": "any_of", "types": "phone_types", "entities": "entity_types"}.get(key, key)] = (
-                tuple(value.split(","))
+            values[{"anyof": "any_of", "types": "phone_types", "entities": "entity_types"}.get(key, key)] = tuple(
+                value.split(",")
             )
         elif key in ("entity", "orderBy", "maxCount", "after", "before") and value:
             extra[key] = scalar(value)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_espo.sandbox.collation import fold
 from airflow_provider_espo.sandbox.fixture import set_secret
+from airflow_provider_espo.sandbox.links import relation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow_provider_espo.sandbox.application import Sandbox
     from airflow_provider_espo.sandbox.users import CurrentUser
 
@@ -60,7 +63,14 @@ SOURCES = ("Call", "Email", "Existing Customer", "Partner", "Public Relations", 
 LEAD_STATUSES = ("Assigned", "Assigned", "In Process", "In Process", "Recycled", "Dead", "New")
 STAGES = ("Prospecting", "Qualification", "Proposal", "Negotiation", "Closed Won", "Closed Won", "Closed Lost")
 PRODUCTS = ("pilot project", "annual licence", "maintenance", "training days", "extension", "replacement")
-TASKS = ("Call back", "Send the offer", "Prepare the demo", "Check the contract", "Ask for a reference", "Plan the visit")
+TASKS = (
+    "Call back",
+    "Send the offer",
+    "Prepare the demo",
+    "Check the contract",
+    "Ask for a reference",
+    "Plan the visit",
+)
 TARGET_LISTS = ("Spring newsletter", "Trade fair 2026", "Customers in Scandinavia")
 
 
@@ -86,7 +96,7 @@ class DemoData:
         self._storage = sandbox.storage
         self._sales_id = variables["sales_user_id"]
         self._user: CurrentUser = sandbox.directory.get(self._sales_id)
-        self._chance = random.Random(SEED)  # noqa: S311 - sample data
+        self._chance = random.Random(SEED)
         self._now = sandbox.storage.clock()
         self._names: set[str] = set()
 
@@ -112,9 +122,7 @@ class DemoData:
             "modifiedAt": f"{modified:%Y-%m-%d %H:%M:%S}",
             "streamUpdatedAt": f"{modified:%Y-%m-%d %H:%M:%S}",
         }
-        self._storage.update(
-            entity_type, record["id"], {k: v for k, v in stamps.items() if k in entity_def.attributes}
-        )
+        self._storage.update(entity_type, record["id"], {k: v for k, v in stamps.items() if k in entity_def.attributes})
         record_id: str = record["id"]
         return record_id
 
@@ -215,18 +223,15 @@ class DemoData:
         self._create("Task", self._days_ago() / 4, values)
 
     def _target_list(self, name: str, lead_ids: Sequence[str], contact_ids: Sequence[str]) -> None:
-        from airflow_provider_espo.sandbox import links
-
-        list_id = self._create("TargetList", self._days_ago(), {"name": name, "assignedUserId": self._sales_id})
-        entity_def = self._storage.definitions["TargetList"]
+        values = {"name": name, "assignedUserId": self._sales_id}
+        list_id = self._create("TargetList", self._days_ago(), values)
         for link_name, ids in (("leads", lead_ids), ("contacts", contact_ids)):
+            targets = relation(self._storage, "TargetList", link_name, list_id)
             for record_id in ids:
-                links.link_records(self._storage, entity_def, entity_def.links[link_name], list_id, record_id)
+                targets.add(record_id)
 
 
 def plain(text: str) -> str:
     """Lower-case ASCII letters of a text, for mail names and domains."""
-    from airflow_provider_espo.sandbox.collation import fold
-
     replaced = fold(text).replace("æ", "ae").translate(str.maketrans("øłıđ", "olid"))
     return "".join(c for c in replaced if c.isascii() and c.isalnum())

@@ -6,12 +6,13 @@ import heapq
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from airflow_provider_espo.sandbox.errors import ApiError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_espo.sandbox.application import Sandbox
     from airflow_provider_espo.sandbox.change import Change
 
@@ -27,9 +28,7 @@ class DemoUser:
     :param clock: monotonic seconds
     """
 
-    def __init__(
-        self, sandbox: Sandbox, answer_after: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, sandbox: Sandbox, answer_after: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._sandbox = sandbox
         self._answer_after = answer_after
         self._clock = clock

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.addresses import email_book
-from airflow_provider_espo.sandbox.change import Change
 from airflow_provider_espo.sandbox.definitions import quoted
 from airflow_provider_espo.sandbox.storage import ROOT, Storage
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.change import Change
 
 #: Namesakes that are looked at; rights are checked afterwards.
 MOST_MATCHES = 500

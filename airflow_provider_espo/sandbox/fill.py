@@ -5,16 +5,43 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, quoted
-from airflow_provider_espo.sandbox.storage import Storage
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.storage import Storage
 
 SEED = 20_26
 #: Time over which ``createdAt`` is spread, up to now.
 SPREAD = dt.timedelta(days=365)
-FIRST_NAMES = ("Ada", "Björn", "Chloé", "Dmitri", "Elif", "Fatima", "Goran", "Hélène", "Ines", "Jørgen", "Kenji", "Łucja")
-LAST_NAMES = ("Abbott", "Brandt", "Castro", "Dvořák", "Eriksen", "Fischer", "García", "Hansen", "Ito", "Jansen", "Müller")
+FIRST_NAMES = (
+    "Ada",
+    "Björn",
+    "Chloé",
+    "Dmitri",
+    "Elif",
+    "Fatima",
+    "Goran",
+    "Hélène",
+    "Ines",
+    "Jørgen",
+    "Kenji",
+    "Łucja",
+)
+LAST_NAMES = (
+    "Abbott",
+    "Brandt",
+    "Castro",
+    "Dvořák",
+    "Eriksen",
+    "Fischer",
+    "García",
+    "Hansen",
+    "Ito",
+    "Jansen",
+    "Müller",
+)
 WORDS = ("steel", "coffee", "paper", "robots", "solar", "shoes", "music", "travel", "cloud", "garden")
 
 Maker = Callable[[int], Any]
@@ -41,7 +68,7 @@ def fill(storage: Storage, entity_type: str, count: int) -> None:
             yield values
 
     with storage.transaction() as connection:
-        sql = f"INSERT INTO {quoted(entity_type)} ({columns}) VALUES ({marks})"  # noqa: S608
+        sql = f"INSERT INTO {quoted(entity_type)} ({columns}) VALUES ({marks})"
         connection.executemany(sql, rows())
         if any(f.type == "email" and not f.not_storable for f in entity_def.fields.values()):
             add_emails(storage, entity_type, ids)
@@ -49,10 +76,10 @@ def fill(storage: Storage, entity_type: str, count: int) -> None:
 
 def column_makers(storage: Storage, entity_def: EntityDef, count: int) -> Iterator[tuple[str, Maker]]:
     """For each column a function from the number of the record to its value."""
-    chance = random.Random(SEED)  # noqa: S311 - sample data
+    chance = random.Random(SEED)
     start = storage.clock() - SPREAD
     step = SPREAD / max(count, 1)
-    creator = storage.value('SELECT id FROM "User" WHERE type IN (\'admin\', \'regular\') ORDER BY type DESC LIMIT 1')
+    creator = storage.value("SELECT id FROM \"User\" WHERE type IN ('admin', 'regular') ORDER BY type DESC LIMIT 1")
 
     def moment(index: int) -> str:
         return (start + step * (index + 1)).strftime("%Y-%m-%d %H:%M:%S")

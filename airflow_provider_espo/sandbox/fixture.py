@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox import links
 from airflow_provider_espo.sandbox.addresses import email_book
 from airflow_provider_espo.sandbox.auth import hash_password
-from airflow_provider_espo.sandbox.storage import Storage
+from airflow_provider_espo.sandbox.links import relation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from airflow_provider_espo.sandbox.storage import Storage
 
 TEAM_NAME = "Airflow team"
 EVERYTHING: Mapping[str, str] = {"create": "yes", "read": "all", "edit": "all", "delete": "all", "stream": "all"}
@@ -137,7 +140,7 @@ def ensure_fixture(storage: Storage) -> dict[str, Any]:
 def ensure(storage: Storage, entity_type: str, column: str, value: str, values: Mapping[str, Any]) -> str:
     """Id of the record with this value; made if there is none."""
     found: str | None = storage.value(
-        f'SELECT id FROM "{entity_type}" WHERE "{column}" = ? AND deleted = 0',  # noqa: S608
+        f'SELECT id FROM "{entity_type}" WHERE "{column}" = ? AND deleted = 0',
         [value],
     )
     if found is not None:
@@ -162,10 +165,9 @@ def ensure_user(
         "deleteId": "0",
     }
     user_id = ensure(storage, "User", "userName", user.user_name, values)
-    user_def = storage.definitions["User"]
     if user.role is not None:
-        links.link_records(storage, user_def, user_def.links["roles"], user_id, role_ids[user.role])
-        links.link_records(storage, user_def, user_def.links["teams"], user_id, team_id)
+        relation(storage, "User", "roles", user_id).add(role_ids[user.role])
+        relation(storage, "User", "teams", user_id).add(team_id)
     if user.email is not None:
         email_book(storage).set_primary("User", user_id, user.email)
     if user.type == "api":

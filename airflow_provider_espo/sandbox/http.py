@@ -170,9 +170,7 @@ class Router:
         self._static: dict[tuple[str, str], Route] = {}
         self._variable: list[Route] = []
 
-    def add(
-        self, method: str, pattern: str, handler: Handler, *, action: str | None = None, auth: bool = True
-    ) -> None:
+    def add(self, method: str, pattern: str, handler: Handler, *, action: str | None = None, auth: bool = True) -> None:
         """Register a handler for a method and a path pattern such as ``/{controller}/{id}``."""
         route = Route(method, pattern, handler, action, auth)
         if route.is_static:

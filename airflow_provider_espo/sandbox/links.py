@@ -1,162 +1,165 @@
 """Links between records: reads them, makes them, ends them, whatever their kind."""
 
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
+
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.attributes import name_sql
 from airflow_provider_espo.sandbox.definitions import EntityDef, LinkDef, quoted
 from airflow_provider_espo.sandbox.storage import ROOT, Condition, Storage
 
-
-def condition(entity_def: EntityDef, link: LinkDef, record_id: str) -> Condition:
-    """SQL that holds for the rows of the other type (alias ``t``) that a record is linked with."""
-    match link.kind:
-        case "manyMany":
-            where, params = _middle_where(entity_def, link, record_id)
-            middle = quoted(link.middle)
-            sql = f"{ROOT}.id IN (SELECT m.{quoted(link.distant_key)} FROM {middle} m WHERE {where} AND m.deleted = 0)"  # noqa: S608
-            return sql, params
-        case "hasMany" | "hasOne":
-            return f"{ROOT}.{quoted(link.foreign_key)} = ?", (record_id,)
-        case "hasChildren":
-            key, type_key = quoted(link.foreign_key), quoted(link.foreign_type_key)
-            return f"({ROOT}.{key} = ? AND {ROOT}.{type_key} = ?)", (record_id, entity_def.name)
-        case _:
-            table, key = quoted(entity_def.name), quoted(link.key)
-            return f"{ROOT}.id = (SELECT {key} FROM {table} WHERE id = ?)", (record_id,)  # noqa: S608
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
-def linked(storage: Storage, entity_def: EntityDef, link: LinkDef, record_id: str, *, by_name: bool = False) -> list[dict[str, Any]]:
-    """Records on the other side, not deleted: ``id``, ``name`` and, under ``columns``, the middle table's columns."""
-    if link.entity_type not in storage.definitions:
-        return []
-    where, params = condition(entity_def, link, record_id)
-    name = (name_sql(link.entity_type, storage.definitions) or "NULL").replace("{t}", ROOT)
-    order = "name, id" if by_name else "id"
-    rows = storage.rows(
-        f"SELECT {ROOT}.id, {name} AS name FROM {quoted(link.entity_type)} {ROOT}"  # noqa: S608
-        f" WHERE {ROOT}.deleted = 0 AND {where} ORDER BY {order}",
-        params,
-    )
-    columns = middle_columns(storage, entity_def, link, record_id) if link.columns else {}
-    return [{"id": row["id"], "name": row["name"], "columns": columns.get(row["id"], {})} for row in rows]
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One link of one record.
 
-
-def middle_columns(storage: Storage, entity_def: EntityDef, link: LinkDef, record_id: str) -> dict[str, dict[str, Any]]:
-    """Role columns of a many-to-many link by the id of the other record."""
-    where, params = _middle_where(entity_def, link, record_id)
-    selected = ", ".join(f"m.{quoted(name)}" for name in link.columns)
-    rows = storage.rows(
-        f"SELECT m.{quoted(link.distant_key)} AS _id, {selected} FROM {quoted(link.middle)} m"  # noqa: S608
-        f" WHERE {where} AND m.deleted = 0",
-        params,
-    )
-    return {
-        row["_id"]: {name: bool(row[name]) if kind == "bool" else row[name] for name, kind in link.columns.items()}
-        for row in rows
-    }
-
-
-def is_linked(storage: Storage, entity_def: EntityDef, link: LinkDef, record_id: str, foreign_id: str) -> bool:
-    """Whether two records are linked."""
-    where, params = condition(entity_def, link, record_id)
-    sql = f"SELECT 1 FROM {quoted(link.entity_type)} {ROOT} WHERE {ROOT}.id = ? AND {where}"  # noqa: S608
-    return storage.value(sql, [foreign_id, *params]) is not None
-
-
-def link_records(
-    storage: Storage,
-    entity_def: EntityDef,
-    link: LinkDef,
-    record_id: str,
-    foreign_id: str,
-    columns: Mapping[str, Any] | None = None,
-) -> None:
-    """Link two records. Linking anew changes nothing but the columns that are given."""
-    match link.kind:
-        case "manyMany":
-            _link_by_middle(storage, entity_def, link, record_id, foreign_id, columns or {})
-        case "hasMany" | "hasOne":
-            storage.update(link.entity_type, foreign_id, {link.foreign_key: record_id})
-        case "hasChildren":
-            keys = {link.foreign_key: record_id, link.foreign_type_key: entity_def.name}
-            storage.update(link.entity_type, foreign_id, keys)
-        case _:
-            raise ValueError(f"{entity_def.name}.{link.name} is not a link to many")
-
-
-def unlink_records(storage: Storage, entity_def: EntityDef, link: LinkDef, record_id: str, foreign_id: str) -> None:
-    """End the link of two records, if there is one."""
-    if link.kind == "manyMany":
-        where, params = _middle_where(entity_def, link, record_id, alias="")
-        storage.execute(
-            f"UPDATE {quoted(link.middle)} SET deleted = 1 WHERE {where} AND {quoted(link.distant_key)} = ?",  # noqa: S608
-            [*params, foreign_id],
-        )
-    elif is_linked(storage, entity_def, link, record_id, foreign_id):
-        keys = dict.fromkeys([link.foreign_key, *([link.foreign_type_key] if link.foreign_type_key else [])])
-        storage.update(link.entity_type, foreign_id, keys)
-
-
-def replace_links(
-    storage: Storage,
-    entity_def: EntityDef,
-    link: LinkDef,
-    record_id: str,
-    foreign_ids: list[str],
-    columns: Mapping[str, Any] | None = None,
-) -> tuple[list[str], list[str]]:
-    """Link a record with exactly these.
-
-    :param columns: role columns by the id of the other record
-    :return: ids that were added, and ids that were removed
+    :param entity_def: type of the record
+    :param link: link of that type
     """
-    present = [item["id"] for item in linked(storage, entity_def, link, record_id)]
-    added = [i for i in dict.fromkeys(foreign_ids) if i not in present]
-    removed = [i for i in present if i not in foreign_ids]
-    for foreign_id in removed:
-        unlink_records(storage, entity_def, link, record_id, foreign_id)
-    for foreign_id in dict.fromkeys(foreign_ids):
-        given = (columns or {}).get(foreign_id)
-        if foreign_id in added or given:
-            link_records(storage, entity_def, link, record_id, foreign_id, given if isinstance(given, dict) else None)
-    return added, removed
 
+    storage: Storage
+    entity_def: EntityDef
+    link: LinkDef
+    record_id: str
 
-def _middle_where(entity_def: EntityDef, link: LinkDef, record_id: str, alias: str = "m.") -> Condition:
-    parts, params = [f"{alias}{quoted(link.near_key)} = ?"], [record_id]
-    if link.near_type is not None:
-        parts.append(f'{alias}"entityType" = ?')
-        params.append(entity_def.name)
-    for column, value in link.conditions.items():
-        parts.append(f"{alias}{quoted(column)} = ?")
-        params.append(value)
-    return " AND ".join(parts), params
+    def condition(self) -> Condition:
+        """SQL that holds for the rows of the other type (alias ``t``) on the other side."""
+        link = self.link
+        match link.kind:
+            case "manyMany":
+                where, params = self._middle_where("m.")
+                ids = f"SELECT m.{quoted(link.distant_key)} FROM {quoted(link.middle)} m"
+                return f"{ROOT}.id IN ({ids} WHERE {where} AND m.deleted = 0)", params
+            case "hasMany" | "hasOne":
+                return f"{ROOT}.{quoted(link.foreign_key)} = ?", (self.record_id,)
+            case "hasChildren":
+                key, type_key = quoted(link.foreign_key), quoted(link.foreign_type_key)
+                where = f"({ROOT}.{key} = ? AND {ROOT}.{type_key} = ?)"
+                return where, (self.record_id, self.entity_def.name)
+            case _:
+                table, key = quoted(self.entity_def.name), quoted(link.key)
+                return f"{ROOT}.id = (SELECT {key} FROM {table} WHERE id = ?)", (self.record_id,)
 
+    def items(self, *, by_name: bool = False) -> list[dict[str, Any]]:
+        """Records on the other side, not deleted.
 
-def _link_by_middle(
-    storage: Storage, entity_def: EntityDef, link: LinkDef, record_id: str, foreign_id: str, columns: Mapping[str, Any]
-) -> None:
-    known = {name: value for name, value in columns.items() if name in link.columns}
-    database = {n: int(bool(v)) if link.columns[n] == "bool" else v for n, v in known.items()}
-    where, params = _middle_where(entity_def, link, record_id, alias="")
-    distant = quoted(link.distant_key)
-    with storage.transaction():
-        old = storage.value(
-            f"SELECT deleted FROM {quoted(link.middle)} WHERE {where} AND {distant} = ?",  # noqa: S608
-            [*params, foreign_id],
+        :param by_name: whether to order them by name; else by age
+        :return: for each ``id``, ``name`` and, under ``columns``, the middle table's columns
+        """
+        link, definitions = self.link, self.storage.definitions
+        if link.entity_type not in definitions:
+            return []
+        where, params = self.condition()
+        name = (name_sql(link.entity_type, definitions) or "NULL").replace("{t}", ROOT)
+        rows = self.storage.rows(
+            f"SELECT {ROOT}.id, {name} AS name FROM {quoted(link.entity_type)} {ROOT}"
+            f" WHERE {ROOT}.deleted = 0 AND {where} ORDER BY {'name, id' if by_name else 'id'}",
+            params,
         )
-        if old is None:
-            defaults = {n: int(v) if isinstance(v, bool) else v for n, v in link.column_defaults.items()}
-            keys: dict[str, Any] = {link.near_key: record_id, link.distant_key: foreign_id, **link.conditions}
-            if link.near_type is not None:
-                keys["entityType"] = entity_def.name
-            storage.insert(link.middle, {**keys, **defaults, **database, "deleted": 0})
-            return
-        assignments = "".join(f", {quoted(name)} = ?" for name in database)
-        storage.execute(
-            f"UPDATE {quoted(link.middle)} SET deleted = 0{assignments} WHERE {where} AND {distant} = ?",  # noqa: S608
-            [*database.values(), *params, foreign_id],
+        columns = self.columns() if link.columns else {}
+        return [{**row, "columns": columns.get(row["id"], {})} for row in rows]
+
+    def ids(self) -> list[str]:
+        """Ids of the records on the other side, not deleted."""
+        return [item["id"] for item in self.items()]
+
+    def columns(self) -> dict[str, dict[str, Any]]:
+        """Role columns of a many-to-many link by the id of the other record."""
+        link = self.link
+        where, params = self._middle_where("m.")
+        selected = ", ".join(f"m.{quoted(name)}" for name in link.columns)
+        rows = self.storage.rows(
+            f"SELECT m.{quoted(link.distant_key)} AS _id, {selected} FROM {quoted(link.middle)} m"
+            f" WHERE {where} AND m.deleted = 0",
+            params,
         )
+        kinds = link.columns.items()
+        return {r["_id"]: {n: bool(r[n]) if kind == "bool" else r[n] for n, kind in kinds} for r in rows}
+
+    def has(self, foreign_id: str) -> bool:
+        """Whether another record is linked."""
+        where, params = self.condition()
+        sql = f"SELECT 1 FROM {quoted(self.link.entity_type)} {ROOT} WHERE {ROOT}.id = ? AND {where}"
+        return self.storage.value(sql, [foreign_id, *params]) is not None
+
+    def add(self, foreign_id: str, columns: Mapping[str, Any] | None = None) -> None:
+        """Link another record. Linking anew changes nothing but the columns that are given."""
+        link = self.link
+        match link.kind:
+            case "manyMany":
+                self._add_middle_row(foreign_id, columns or {})
+            case "hasMany" | "hasOne":
+                self.storage.update(link.entity_type, foreign_id, {link.foreign_key: self.record_id})
+            case "hasChildren":
+                keys = {link.foreign_key: self.record_id, link.foreign_type_key: self.entity_def.name}
+                self.storage.update(link.entity_type, foreign_id, keys)
+            case _:
+                raise ValueError(f"{self.entity_def.name}.{link.name} is not a link to many")
+
+    def remove(self, foreign_id: str) -> None:
+        """End the link with another record, if there is one."""
+        link = self.link
+        if link.kind == "manyMany":
+            where, params = self._middle_where()
+            sql = f"UPDATE {quoted(link.middle)} SET deleted = 1 WHERE {where} AND {quoted(link.distant_key)} = ?"
+            self.storage.execute(sql, [*params, foreign_id])
+        elif self.has(foreign_id):
+            keys = [link.foreign_key, *([link.foreign_type_key] if link.foreign_type_key else [])]
+            self.storage.update(link.entity_type, foreign_id, dict.fromkeys(keys))
+
+    def replace(self, foreign_ids: Sequence[str], columns: Mapping[str, Any] | None = None) -> None:
+        """Link exactly these records.
+
+        :param columns: role columns by the id of the other record
+        """
+        present = self.ids()
+        for foreign_id in present:
+            if foreign_id not in foreign_ids:
+                self.remove(foreign_id)
+        for foreign_id in dict.fromkeys(foreign_ids):
+            given = (columns or {}).get(foreign_id)
+            if foreign_id not in present or given:
+                self.add(foreign_id, given if isinstance(given, dict) else None)
+
+    def _middle_where(self, alias: str = "") -> Condition:
+        parts, params = [f"{alias}{quoted(self.link.near_key)} = ?"], [self.record_id]
+        if self.link.near_type is not None:
+            parts.append(f'{alias}"entityType" = ?')
+            params.append(self.entity_def.name)
+        for column, value in self.link.conditions.items():
+            parts.append(f"{alias}{quoted(column)} = ?")
+            params.append(value)
+        return " AND ".join(parts), params
+
+    def _add_middle_row(self, foreign_id: str, columns: Mapping[str, Any]) -> None:
+        link = self.link
+        given = {
+            name: int(bool(columns[name])) if kind == "bool" else columns[name]
+            for name, kind in link.columns.items()
+            if name in columns
+        }
+        where, params = self._middle_where()
+        distant = quoted(link.distant_key)
+        with self.storage.transaction():
+            sql = f"SELECT 1 FROM {quoted(link.middle)} WHERE {where} AND {distant} = ?"
+            if self.storage.value(sql, [*params, foreign_id]) is None:
+                keys = {link.near_key: self.record_id, link.distant_key: foreign_id, **link.conditions}
+                typed = {"entityType": self.entity_def.name} if link.near_type is not None else {}
+                row = {**keys, **typed, **link.column_defaults, **given, "deleted": 0}
+                self.storage.insert(link.middle, row)
+                return
+            assignments = "".join(f", {quoted(name)} = ?" for name in given)
+            sql = f"UPDATE {quoted(link.middle)} SET deleted = 0{assignments} WHERE {where} AND {distant} = ?"
+            self.storage.execute(sql, [*given.values(), *params, foreign_id])
+
+
+def relation(storage: Storage, entity_type: str, link_name: str, record_id: str) -> Relation:
+    """The link of a record by names."""
+    entity_def = storage.definitions[entity_type]
+    return Relation(storage, entity_def, entity_def.links[link_name], record_id)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox.definitions import EntityDef, FieldDef, LinkDef
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.definitions import EntityDef, FieldDef, LinkDef
 
 LINK_TYPES = {
     "belongsTo": "belongsTo",
@@ -23,9 +24,7 @@ def entity_metadata(entity_def: EntityDef) -> dict[str, Any]:
     """``entityDefs`` of a type."""
     found: dict[str, Any] = {
         "fields": {name: field_metadata(field_def) for name, field_def in entity_def.fields.items()},
-        "links": {
-            name: link_metadata(link) for name, link in entity_def.links.items() if "implicit" not in link.flags
-        },
+        "links": {name: link_metadata(link) for name, link in entity_def.links.items() if "implicit" not in link.flags},
         "collection": {
             "orderBy": entity_def.order_by,
             "order": entity_def.order,

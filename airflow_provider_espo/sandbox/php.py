@@ -27,9 +27,7 @@ _INTEGER_START = re.compile(r"[ \t\n\r\v\f]*([+-]?[0-9]+)")
 _NUMBER_START = re.compile(r"[ \t\n\r\v\f]*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
 
 
-def parse_query(
-    query: str, *, max_vars: int = MAX_INPUT_VARS, max_nesting: int = MAX_NESTING
-) -> dict[str, Any]:
+def parse_query(query: str, *, max_vars: int = MAX_INPUT_VARS, max_nesting: int = MAX_NESTING) -> dict[str, Any]:
     """Parse a query string into nested lists and dicts of strings.
 
     :param query: the part of the URL behind ``?``, still percent-encoded

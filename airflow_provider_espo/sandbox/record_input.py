@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
-from airflow_provider_espo.sandbox.change import Change
-from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, FieldDef
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.settings import Settings
-from airflow_provider_espo.sandbox.users import CurrentUser
 from airflow_provider_espo.sandbox.values import broken_rule, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_espo.sandbox.change import Change
+    from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, FieldDef
+    from airflow_provider_espo.sandbox.settings import Settings
+    from airflow_provider_espo.sandbox.users import CurrentUser
 
 SYSTEM_ATTRIBUTES = frozenset(
     {"id", "deleted", "createdAt", "createdById", "modifiedAt", "modifiedById", "versionNumber", "streamUpdatedAt"}

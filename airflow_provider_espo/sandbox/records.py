@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox import acl, behaviours, conflicts, links, record_input
+from airflow_provider_espo.sandbox import acl, behaviours, conflicts, record_input
 from airflow_provider_espo.sandbox.addresses import email_book, phone_book
 from airflow_provider_espo.sandbox.answers import created_record, updated_record
 from airflow_provider_espo.sandbox.change import Change
-from airflow_provider_espo.sandbox.definitions import EntityDef
 from airflow_provider_espo.sandbox.duplicates import find_duplicates
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.serialize import Serializer
+from airflow_provider_espo.sandbox.links import Relation
 from airflow_provider_espo.sandbox.storage import Storage, to_database
-from airflow_provider_espo.sandbox.users import CurrentUser
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.definitions import EntityDef
+    from airflow_provider_espo.sandbox.serialize import Serializer
+    from airflow_provider_espo.sandbox.users import CurrentUser
 
 #: Told of every record that was saved or deleted: what happened (``create``, ``update``, ``delete``) and the change.
 Listener = Callable[[str, Change], None]
@@ -71,7 +74,13 @@ class Records:
         return created_record(self._storage, self._serializer, change)
 
     def update(
-        self, entity_def: EntityDef, record_id: str, body: Mapping[str, Any], user: CurrentUser, *, version: str | None = None
+        self,
+        entity_def: EntityDef,
+        record_id: str,
+        body: Mapping[str, Any],
+        user: CurrentUser,
+        *,
+        version: str | None = None,
     ) -> dict[str, Any]:
         """Update a record. Every update moves ``modifiedAt``, also one that changes nothing.
 
@@ -108,7 +117,7 @@ class Records:
             raise ApiError(403, "No delete access.")
         with self._storage.transaction():
             found = self._storage.value(
-                f'SELECT 1 FROM "{entity_def.name}" WHERE id = ? AND deleted = 0',  # noqa: S608
+                f'SELECT 1 FROM "{entity_def.name}" WHERE id = ? AND deleted = 0',
                 [record_id],
             )
             if found is None:
@@ -134,7 +143,7 @@ class Records:
             return
         marks = ", ".join("?" * len(change.user.team_ids))
         in_team = permission == "team" and self._storage.value(
-            f'SELECT 1 FROM "TeamUser" WHERE "userId" = ? AND "teamId" IN ({marks}) AND deleted = 0',  # noqa: S608
+            f'SELECT 1 FROM "TeamUser" WHERE "userId" = ? AND "teamId" IN ({marks}) AND deleted = 0',
             [user_id, *change.user.team_ids],
         )
         if not in_team:
@@ -163,7 +172,7 @@ class Records:
             if record_id is None:
                 continue
             known = entity_type in self._storage.definitions and self._storage.value(
-                f'SELECT 1 FROM "{entity_type}" WHERE id = ? AND deleted = 0',  # noqa: S608
+                f'SELECT 1 FROM "{entity_type}" WHERE id = ? AND deleted = 0',
                 [str(record_id)],
             )
             if not known:
@@ -261,4 +270,4 @@ class Records:
                 continue
             link = change.entity_def.links[name]
             columns = columns if isinstance(columns, dict) else None
-            links.replace_links(self._storage, change.entity_def, link, change.id, [str(i) for i in ids], columns)
+            Relation(self._storage, change.entity_def, link, change.id).replace([str(i) for i in ids], columns)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
+from typing import TYPE_CHECKING
 
 from airflow_provider_espo.sandbox.collation import COLLATION
 from airflow_provider_espo.sandbox.definitions import AttributeDef, Definitions, EntityDef, LinkDef, quoted
+
+if TYPE_CHECKING:
+    import sqlite3
 
 TYPES = {
     "id": "TEXT",
@@ -66,9 +69,7 @@ def create_entity_table(connection: sqlite3.Connection, entity_def: EntityDef) -
     present = columns_of(connection, table)
     if not present:
         columns = ["id TEXT PRIMARY KEY", "deleted INTEGER NOT NULL DEFAULT 0"]
-        columns += [
-            column(a, entity_def) for a in entity_def.stored_attributes() if a.name not in ("id", "deleted")
-        ]
+        columns += [column(a, entity_def) for a in entity_def.stored_attributes() if a.name not in ("id", "deleted")]
         connection.execute(f"CREATE TABLE {quoted(table)} ({', '.join(columns)}) WITHOUT ROWID")
     else:
         for attribute in entity_def.stored_attributes():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox import acl, links
+from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.addresses import email_book, phone_book
-from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, FieldDef, LinkDef
+from airflow_provider_espo.sandbox.links import Relation
 from airflow_provider_espo.sandbox.storage import ROOT, Storage, from_database
-from airflow_provider_espo.sandbox.users import CurrentUser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, FieldDef, LinkDef
+    from airflow_provider_espo.sandbox.users import CurrentUser
 
 #: Attributes that come whatever is selected, as far as a type has them: rights depend on them.
 RIGHTS_ATTRIBUTES = ("createdById", "assignedUserId")
@@ -33,9 +37,7 @@ class Serializer:
         """Attributes that SQL gives, of a record that may be deleted; None if there is none."""
         hidden = acl.forbidden_fields(user, entity_def, "read")
         chosen = [
-            a
-            for a in entity_def.attributes.values()
-            if (a.in_list or a.source == "foreign") and a.field not in hidden
+            a for a in entity_def.attributes.values() if (a.in_list or a.source == "foreign") and a.field not in hidden
         ]
         record = self._storage.load(entity_def, record_id, chosen)
         if record is not None:
@@ -78,7 +80,7 @@ class Serializer:
         name = field_def.name
         link = entity_def.links[name]
         by_name = field_def.extra.get("orderBy") == "name"
-        items = links.linked(self._storage, entity_def, link, record_id, by_name=by_name)
+        items = Relation(self._storage, entity_def, link, record_id).items(by_name=by_name)
         found: dict[str, Any] = {
             f"{name}Ids": [item["id"] for item in items],
             f"{name}Names": {item["id"]: item["name"] for item in items},
@@ -94,12 +96,12 @@ class Serializer:
     def _attachment_types(self, ids: Sequence[str]) -> dict[str, Any]:
         if not ids:
             return {}
-        sql = f'SELECT id, type FROM "Attachment" WHERE id IN ({", ".join("?" * len(ids))})'  # noqa: S608
+        sql = f'SELECT id, type FROM "Attachment" WHERE id IN ({", ".join("?" * len(ids))})'
         return {row["id"]: row["type"] for row in self._storage.rows(sql, ids)}
 
     def _followers(self, entity_def: EntityDef, record_id: str, user: CurrentUser) -> dict[str, Any]:
         rows = self._storage.rows(
-            'SELECT s."userId" AS id, u.type, TRIM(COALESCE(u."firstName", \'\') || \' \' || COALESCE(u."lastName", \'\'))'
+            "SELECT s.\"userId\" AS id, u.type, TRIM(COALESCE(u.\"firstName\", '') || ' ' || COALESCE(u.\"lastName\", ''))"
             ' AS name FROM "Subscription" s JOIN "User" u ON u.id = s."userId" AND u.deleted = 0'
             ' WHERE s."entityId" = ? AND s."entityType" = ? ORDER BY s."userId"',
             [record_id, entity_def.name],
@@ -115,7 +117,7 @@ class Serializer:
         if not ids:
             return set()
         marks = ", ".join("?" * len(ids))
-        sql = f'SELECT "entityId" FROM "StarSubscription" WHERE "entityType" = ? AND "userId" = ? AND "entityId" IN ({marks})'  # noqa: S608
+        sql = f'SELECT "entityId" FROM "StarSubscription" WHERE "entityType" = ? AND "userId" = ? AND "entityId" IN ({marks})'
         return set(self._storage.column(sql, [entity_def.name, user.id, *ids]))
 
     # --- lists ---
@@ -225,7 +227,7 @@ class Serializer:
         other = self._storage.definitions[link.entity_type]
         shown = other.links[link.foreign].column_attributes if link.foreign else {}
         names = {a.name for a in chosen}
-        columns = links.middle_columns(self._storage, near[0], link, near[1])
+        columns = Relation(self._storage, near[0], link, near[1]).columns()
         for column, name in shown.items():
             if name in names:
                 for record in records:
@@ -246,5 +248,5 @@ def fill_in_name(entity_def: EntityDef, record: dict[str, Any]) -> None:
 
 def existing(storage: Storage, entity_def: EntityDef, record_id: str) -> bool:
     """Whether there is a record that is not deleted."""
-    sql = f'SELECT 1 FROM "{entity_def.name}" {ROOT} WHERE {ROOT}.id = ? AND {ROOT}.deleted = 0'  # noqa: S608
+    sql = f'SELECT 1 FROM "{entity_def.name}" {ROOT} WHERE {ROOT}.id = ? AND {ROOT}.deleted = 0'
     return storage.value(sql, [record_id]) is not None

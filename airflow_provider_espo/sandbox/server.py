@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
@@ -14,8 +13,12 @@ from airflow_provider_espo.sandbox.application import Sandbox
 from airflow_provider_espo.sandbox.asgi import asgi_app
 from airflow_provider_espo.sandbox.demo_user import DemoUser
 from airflow_provider_espo.sandbox.fixture import ensure_fixture
-from airflow_provider_espo.sandbox.settings import Settings
 from airflow_provider_espo.sandbox.throttle import LoginThrottle
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from airflow_provider_espo.sandbox.settings import Settings
 
 START_TIMEOUT = 20.0
 
@@ -60,7 +63,12 @@ class SandboxServer:
             self._socket.close()
             raise
         config = uvicorn.Config(
-            asgi_app(self.sandbox), log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False
+            asgi_app(self.sandbox),
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
         )
         self._server = uvicorn.Server(config)
         self._thread: threading.Thread | None = None
@@ -69,7 +77,7 @@ class SandboxServer:
     def url(self) -> str:
         """Address of the site, without ``/api/v1``."""
         host, port = self._socket.getsockname()[:2]
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
     @property

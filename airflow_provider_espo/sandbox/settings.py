@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,7 @@ class Settings:
     language: str = "en_US"
     base_currency: str = "USD"
     default_currency: str = "USD"
-    currency_rates: Mapping[str, float] = field(
-        default_factory=lambda: {"USD": 1.0, "EUR": 1.12, "GBP": 1.25}
-    )
+    currency_rates: Mapping[str, float] = field(default_factory=lambda: {"USD": 1.0, "EUR": 1.12, "GBP": 1.25})
     currency_list: tuple[str, ...] = ("USD", "EUR", "GBP")
     person_name_format: str = "firstLast"
     phone_number_international: bool = True

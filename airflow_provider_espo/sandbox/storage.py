@@ -195,15 +195,11 @@ class Storage:
         found = self.column(sql, params)
         return found[0] if found else None
 
-    def load(
-        self, entity_def: EntityDef, record_id: str, attributes: Iterable[AttributeDef]
-    ) -> dict[str, Any] | None:
+    def load(self, entity_def: EntityDef, record_id: str, attributes: Iterable[AttributeDef]) -> dict[str, Any] | None:
         """Attributes of one record, deleted or not, as JSON values; None if there is no such row."""
         chosen = [a for a in attributes if a.expression is not None]
         selected = ", ".join(f"{a.sql(ROOT)} AS {quoted(a.name)}" for a in chosen)
-        found = self.row(
-            f"SELECT {selected} FROM {quoted(entity_def.name)} {ROOT} WHERE {ROOT}.id = ?", [record_id]
-        )
+        found = self.row(f"SELECT {selected} FROM {quoted(entity_def.name)} {ROOT} WHERE {ROOT}.id = ?", [record_id])
         return None if found is None else {a.name: from_database(a, found[a.name]) for a in chosen}
 
     # --- writing ---
@@ -213,9 +209,7 @@ class Storage:
         columns = ", ".join(quoted(name) for name in values)
         marks = ", ".join("?" * len(values))
         with self.transaction() as connection:
-            connection.execute(
-                f"INSERT INTO {quoted(table)} ({columns}) VALUES ({marks})", tuple(values.values())
-            )
+            connection.execute(f"INSERT INTO {quoted(table)} ({columns}) VALUES ({marks})", tuple(values.values()))
 
     def update(self, table: str, record_id: str, values: Mapping[str, Any]) -> None:
         """Change columns of the row with this id."""
@@ -223,9 +217,7 @@ class Storage:
             return
         assignments = ", ".join(f"{quoted(name)} = ?" for name in values)
         with self.transaction() as connection:
-            connection.execute(
-                f"UPDATE {quoted(table)} SET {assignments} WHERE id = ?", (*values.values(), record_id)
-            )
+            connection.execute(f"UPDATE {quoted(table)} SET {assignments} WHERE id = ?", (*values.values(), record_id))
 
     def execute(self, sql: str, params: Iterable[Any] = ()) -> int:
         """Run one writing statement.

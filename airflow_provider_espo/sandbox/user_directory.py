@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.acl import merge_fields, merge_rights, strongest
-from airflow_provider_espo.sandbox.storage import Storage
 from airflow_provider_espo.sandbox.users import CurrentUser
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_espo.sandbox.storage import Storage
 
 PERMISSIONS = (
     "assignment",

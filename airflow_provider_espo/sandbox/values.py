@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_espo.sandbox import phone
-from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, FieldDef
-from airflow_provider_espo.sandbox.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, FieldDef
+    from airflow_provider_espo.sandbox.settings import Settings
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 DATETIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)?")
@@ -137,7 +140,9 @@ def is_email(value: str) -> bool:
 # --- rules ---
 
 
-def broken_rule(field_def: FieldDef, entity_def: EntityDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+def broken_rule(
+    field_def: FieldDef, entity_def: EntityDef, record: Mapping[str, Any], settings: Settings
+) -> str | None:
     """The first rule of a field that a record breaks (``required``, ``valid``, ``maxLength``, ...), or None.
 
     :param record: attributes of the record as it would be stored

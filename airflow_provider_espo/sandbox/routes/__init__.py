@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from airflow_provider_espo.sandbox.http import Router
+from typing import TYPE_CHECKING
+
 from airflow_provider_espo.sandbox.routes import (
     actions,
     admin,
@@ -14,6 +15,9 @@ from airflow_provider_espo.sandbox.routes import (
     related,
     target_list,
 )
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.http import Router
 
 
 def register_all(router: Router) -> None:

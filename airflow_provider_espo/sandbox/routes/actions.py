@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.http import Context, Handler, Router
 from airflow_provider_espo.sandbox.routes import later, target_list
 from airflow_provider_espo.sandbox.routes.common import entity_of, need_admin, need_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_espo.sandbox.http import Context, Handler, Router
 
 
 def register(router: Router) -> None:
@@ -64,7 +67,7 @@ def restore_deleted(context: Context) -> bool:
     entity_def = entity_of(context)
     storage = context.sandbox.storage
     table = entity_def.name
-    deleted = storage.value(f'SELECT deleted FROM "{table}" WHERE id = ?', [body_id(context)])  # noqa: S608
+    deleted = storage.value(f'SELECT deleted FROM "{table}" WHERE id = ?', [body_id(context)])
     if deleted is None:
         raise ApiError(404, "")
     if not deleted:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.definition_files import DefinitionError
-from airflow_provider_espo.sandbox.definitions import EntityDef, FieldDef
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.http import Context, Router
 from airflow_provider_espo.sandbox.metadata import field_metadata
 from airflow_provider_espo.sandbox.routes.common import need_admin
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.definitions import EntityDef, FieldDef
+    from airflow_provider_espo.sandbox.http import Context, Router
 
 
 def register(router: Router) -> None:

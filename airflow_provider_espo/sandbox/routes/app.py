@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.http import Context, Router
 from airflow_provider_espo.sandbox.routes.metadata import settings_of
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.http import Context, Router
 
 HIDDEN_OF_USER = ("apiKey", "authTokenId", "rolesIds", "rolesNames", "deleteId", "passwordVersion")
 

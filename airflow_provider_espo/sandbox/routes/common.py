@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow_provider_espo.sandbox import acl
-from airflow_provider_espo.sandbox.definitions import EntityDef
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.http import Context
 from airflow_provider_espo.sandbox.search import SearchParams
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.definitions import EntityDef
+    from airflow_provider_espo.sandbox.http import Context
 
 #: Types of a real server that are for administrators only and that the sandbox does not have.
 SYSTEM_TYPES = frozenset(

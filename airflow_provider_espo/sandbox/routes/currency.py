@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.http import Context, Router
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.http import Context, Router
 
 
 def register(router: Router) -> None:

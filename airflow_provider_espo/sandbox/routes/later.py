@@ -6,12 +6,15 @@ of these takes its entry out of here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
 from airflow_provider_espo.sandbox.http import Context, Handler, Reply, Router, framework_error
 from airflow_provider_espo.sandbox.routes.common import entity_of, need_admin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def register(router: Router) -> None:

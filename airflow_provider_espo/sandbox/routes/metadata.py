@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.http import Context, Reply, Router, json_reply
 from airflow_provider_espo.sandbox.metadata import entity_metadata, record_metadata, scope_metadata
 from airflow_provider_espo.sandbox.routes.common import need_admin
-from airflow_provider_espo.sandbox.settings import Settings
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.settings import Settings
 
 #: Links and types that every user may know about, whatever the roles say.
 OPEN_TYPES = frozenset({"User", "Team", "Note", "Attachment"})

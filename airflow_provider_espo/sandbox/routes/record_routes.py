@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.http import Context, Router
 from airflow_provider_espo.sandbox.routes.common import entity_of, search_params
 from airflow_provider_espo.sandbox.search import find
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.http import Context, Router
 
 
 def register(router: Router) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox import acl, behaviours, links
-from airflow_provider_espo.sandbox.definitions import EntityDef, LinkDef
+from airflow_provider_espo.sandbox import acl, behaviours
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.http import Context, Router
+from airflow_provider_espo.sandbox.links import Relation
 from airflow_provider_espo.sandbox.record_input import translated
 from airflow_provider_espo.sandbox.routes.common import entity_of, search_params
 from airflow_provider_espo.sandbox.search import SearchParams, find
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.definitions import EntityDef, LinkDef
+    from airflow_provider_espo.sandbox.http import Context, Router
 
 #: More than any table has: mass relate takes all that match.
 ALL = 2**31
@@ -42,7 +45,7 @@ def list_related(context: Context) -> dict[str, Any]:
         raise ApiError(403, "")
     params = search_params(context)
     chosen = sandbox.serializer.selection(other, params.select, params.order_by, user, link)
-    conditions = [links.condition(entity_def, link, record_id)]
+    conditions = [Relation(sandbox.storage, entity_def, link, record_id).condition()]
     if restriction := acl.restriction(user, other):
         conditions.append(restriction)
     found = find(
@@ -78,7 +81,7 @@ def remove_link(context: Context) -> bool:
     ids = given_ids(context)
     for foreign_id in ids:
         link = checked_link(context, entity_def, foreign_id)
-        unrelate(context, entity_def, link, context.params["id"], foreign_id)
+        unrelate(context, entity_def, link, foreign_id)
     return bool(ids)
 
 
@@ -94,16 +97,16 @@ def relate(context: Context, entity_def: EntityDef, link: LinkDef, foreign_id: s
     """Link, with what follows from it."""
     storage, record_id = context.sandbox.storage, context.params["id"]
     with storage.transaction():
-        links.link_records(storage, entity_def, link, record_id, foreign_id)
+        Relation(storage, entity_def, link, record_id).add(foreign_id)
         behaviours.after_link(storage, entity_def.name, link.name, record_id, foreign_id)
     context.sandbox.links_changed(entity_def, link)
 
 
-def unrelate(context: Context, entity_def: EntityDef, link: LinkDef, record_id: str, foreign_id: str) -> None:
+def unrelate(context: Context, entity_def: EntityDef, link: LinkDef, foreign_id: str) -> None:
     """Unlink, with what follows from it."""
-    storage = context.sandbox.storage
+    storage, record_id = context.sandbox.storage, context.params["id"]
     with storage.transaction():
-        links.unlink_records(storage, entity_def, link, record_id, foreign_id)
+        Relation(storage, entity_def, link, record_id).remove(foreign_id)
         behaviours.after_unlink(storage, entity_def.name, link.name, record_id, foreign_id)
     context.sandbox.links_changed(entity_def, link)
 
@@ -158,7 +161,7 @@ def check_not_linked(context: Context, entity_def: EntityDef, link: LinkDef, for
 
     :raises ApiError: 403 if the record on the other side is linked with another record
     """
-    sql = f'SELECT "{link.foreign_key}" FROM "{link.entity_type}" WHERE id = ?'  # noqa: S608
+    sql = f'SELECT "{link.foreign_key}" FROM "{link.entity_type}" WHERE id = ?'
     owner = context.sandbox.storage.value(sql, [foreign_id])
     if owner is not None and owner != context.params["id"]:
         raise ApiError(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox import links, record_input
+from airflow_provider_espo.sandbox import record_input
 from airflow_provider_espo.sandbox.attributes import name_sql
-from airflow_provider_espo.sandbox.definitions import EntityDef, LinkDef
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.http import Context, Router
+from airflow_provider_espo.sandbox.links import Relation
 from airflow_provider_espo.sandbox.routes.common import need_record, search_params
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.definitions import EntityDef, LinkDef
+    from airflow_provider_espo.sandbox.http import Context, Router
 
 
 def register(router: Router) -> None:
@@ -52,7 +55,8 @@ def set_opted_out(context: Context, *, opted_out: bool) -> bool:
     other = storage.definitions[link.entity_type]
     if not context.sandbox.exists(other, str(body["targetId"])):
         raise ApiError(404, "")
-    links.link_records(storage, entity_def, link, body["id"], str(body["targetId"]), {"optedOut": opted_out})
+    target = Relation(storage, entity_def, link, str(body["id"]))
+    target.add(str(body["targetId"]), {"optedOut": opted_out})
     return True
 
 
@@ -66,7 +70,7 @@ def unlink_all(context: Context) -> bool:
     link = entity_def.links.get(str(body["link"]))
     if link is None or not link.is_to_many:
         raise ApiError(400, "")
-    links.replace_links(storage, entity_def, link, str(body["id"]), [])
+    Relation(storage, entity_def, link, str(body["id"])).replace([])
     return True
 
 
@@ -82,7 +86,7 @@ def opted_out(context: Context) -> dict[str, Any]:
         other = storage.definitions[entity_type]
         name = (name_sql(entity_type, storage.definitions) or "NULL").replace("{t}", "t")
         rows = storage.rows(
-            f'SELECT t.id, {name} AS name, t."createdAt" FROM "{entity_type}" t JOIN "{link.middle}" m'  # noqa: S608
+            f'SELECT t.id, {name} AS name, t."createdAt" FROM "{entity_type}" t JOIN "{link.middle}" m'
             f' ON m."{link.distant_key}" = t.id AND m.deleted = 0 WHERE m."{link.near_key}" = ? AND m."optedOut" = 1'
             ' AND t.deleted = 0 ORDER BY t."createdAt" DESC',
             [record_id],
