@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider_espo.client.config import read_extra
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
@@ -45,6 +43,20 @@ def airflow_version() -> str:
 
         return f"sdk-{airflow.sdk.__version__}"
     return str(version)
+
+
+def airflow_exceptions() -> Any:
+    """Return the module that has Airflow's exceptions for tasks, such as ``AirflowSkipException``.
+
+    ``airflow.sdk.exceptions`` has them since 3.2; before, they were in Airflow's core only.
+    """
+    import airflow.sdk.exceptions
+
+    if hasattr(airflow.sdk.exceptions, "AirflowSkipException"):
+        return airflow.sdk.exceptions
+    import airflow.exceptions
+
+    return airflow.exceptions
 
 
 def default_deferrable() -> bool:
@@ -95,6 +107,8 @@ def get_connection(conn_id: str) -> tuple[Connection, dict[str, Any]]:
     """
     from airflow.sdk import BaseHook
 
+    from airflow_provider_espo.client.config import read_extra
+
     connection = BaseHook.get_connection(conn_id)
     extra = read_extra(connection.extra)
     mask(extra)
@@ -108,6 +122,8 @@ async def aget_connection(conn_id: str) -> tuple[Connection, dict[str, Any]]:
     which came with 3.3.2. For parameters, result and errors see :func:`get_connection`.
     """
     from airflow.sdk import BaseHook
+
+    from airflow_provider_espo.client.config import read_extra
 
     connection = await BaseHook.aget_connection(conn_id)
     extra = read_extra(connection.extra)

@@ -28,17 +28,25 @@ _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[int, _Shared]] = Wea
 
 
 def acquire(config: ClientConfig) -> EspoAsyncClient:
-    """Return the running loop's client for a connection. Give it back with :func:`release`."""
+    """Return the running loop's client for a connection. Give it back with :func:`release`.
+
+    :param config: settings of the connection.
+    """
     state = shared_state(config)
-    shared = _clients.setdefault(asyncio.get_running_loop(), {}).setdefault(
-        id(state), _Shared(EspoAsyncClient(config, state))
-    )
+    on_loop = _clients.setdefault(asyncio.get_running_loop(), {})
+    # The client holds the state, so that the state's id stays its own for as long as it stands here.
+    shared = on_loop.get(id(state))
+    if shared is None:
+        shared = on_loop[id(state)] = _Shared(EspoAsyncClient(config, state))
     shared.users += 1
     return shared.client
 
 
 async def release(client: EspoAsyncClient) -> None:
-    """Give a client back; the last user closes it."""
+    """Give a client back; the last user closes it.
+
+    :param client: what :func:`acquire` returned, on the same loop.
+    """
     on_loop = _clients.get(asyncio.get_running_loop(), {})
     key = id(client.state)
     shared = on_loop.get(key)
@@ -46,5 +54,6 @@ async def release(client: EspoAsyncClient) -> None:
         return
     shared.users -= 1
     if shared.users <= 0:
+        # Taken out before anything is awaited: who comes meanwhile gets a client of its own.
         del on_loop[key]
         await client.close()

@@ -5,10 +5,9 @@ What the methods do stands in ``airflow_provider_espo.client.operations``; both 
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import replace
-from functools import cached_property
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.sdk import BaseHook
@@ -17,8 +16,7 @@ from airflow_provider_espo import __version__, compat, connection_form
 from airflow_provider_espo.client.config import ClientConfig, secrets_of, token_secrets
 from airflow_provider_espo.client.errors import EspoError
 from airflow_provider_espo.client.methods import AsyncMethods, BlockingMethods
-from airflow_provider_espo.client.operations.system import server_version, whoami
-from airflow_provider_espo.client.state import ClientState, new_state, shared_state
+from airflow_provider_espo.client.state import ClientState, shared_state
 from airflow_provider_espo.client.wire import Operation, Stream, record_id_segment, record_path
 
 if TYPE_CHECKING:
@@ -29,17 +27,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A test must answer soon: Airflow ends one that takes a minute.
-_TEST_TIMEOUT = 15.0
 
-
-class _Named:
+class _ConnectionType:
     """What both hooks have in common."""
 
     conn_name_attr = "espo_conn_id"
     default_conn_name = "espo_default"
     conn_type = "espo"
     hook_name = "EspoCRM"
+
+    espo_conn_id: str
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -51,40 +48,57 @@ class _Named:
         """Extra fields of the connection form, for Airflow 3.1."""
         return connection_form.widgets()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # An operator is copied and pickled with its hook: the copy connects anew, and no secret goes along.
+        return {"espo_conn_id": self.espo_conn_id}
 
-class EspoHook(_Named, BlockingMethods, BaseHook):
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+
+class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
     """Talks to EspoCRM over an Airflow connection, and waits for the answers.
 
-    May be used from several threads. As a context manager it closes its sockets, and logs out where it logged in.
+    May be used from several threads. As a context manager it closes its sockets, and logs out where the connection
+    logs in (``auth_method`` ``token``).
 
     :param espo_conn_id: id of the Airflow connection, of type *EspoCRM*.
     """
 
-    def __init__(self, espo_conn_id: str = _Named.default_conn_name, **kwargs: Any) -> None:
+    def __init__(self, espo_conn_id: str = _ConnectionType.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.espo_conn_id = espo_conn_id
+        self._config: ClientConfig | None = None
+        self._client: EspoClient | None = None
         self._masked_token: str | None = None
+        self._lock = threading.RLock()
 
-    @cached_property
+    @property
     def config(self) -> ClientConfig:
         """Settings of the connection, checked.
 
         :raises EspoConfigError: the connection is incomplete or contradicts itself.
         """
-        connection, extra = compat.get_connection(self.espo_conn_id)
-        config = _config(connection, extra)
-        compat.mask(list(secrets_of(config)))
-        if hint := config.unknown_extras_hint():
-            self.log.warning("%s", hint)
-        return config
+        with self._lock:
+            if self._config is None:
+                connection, extra = compat.get_connection(self.espo_conn_id)
+                config = _config(connection, extra)
+                compat.mask(list(secrets_of(config)))
+                if hint := config.unknown_extras_hint():
+                    self.log.warning("%s", hint)
+                self._config = config
+            return self._config
 
-    @cached_property
+    @property
     def client(self) -> EspoClient:
-        """The client that does the work; what it learns is shared with all hooks of the connection."""
-        from airflow_provider_espo.client.sync import EspoClient
+        """The client that does the work; what it learns is shared with all hooks of the connection in the process."""
+        with self._lock:
+            if self._client is None:
+                from airflow_provider_espo.client.sync import EspoClient
 
-        self.config.check_files()
-        return EspoClient(self.config, shared_state(self.config))
+                self.config.check_files()
+                self._client = EspoClient(self.config, shared_state(self.config))
+            return self._client
 
     @property
     def state(self) -> ClientState:
@@ -92,68 +106,79 @@ class EspoHook(_Named, BlockingMethods, BaseHook):
         return self.client.state
 
     def get_conn(self) -> EspoClient:
-        """Return the client."""
+        """Return the client.
+
+        :raises EspoConfigError: the connection is incomplete or contradicts itself.
+        """
         return self.client
 
     def run(self, operation: Operation[T]) -> T:
-        """Carry out one of the client's operations and return its result."""
+        """Carry out one of the client's operations and return its result.
+
+        :param operation: what one of the functions in ``client.operations`` returned for this hook's ``state``.
+        :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
+        """
+        client = self.client
         try:
-            return self.client.run(operation)
+            return client.run(operation)
         finally:
-            self._mask_token()
+            self._mask_token(client)
 
     def iterate(self, stream: Stream[T]) -> Iterator[T]:
-        """Carry out one of the client's streams and yield what it emits."""
-        try:
-            yield from self.client.iterate(stream)
-        finally:
-            self._mask_token()
+        """Carry out one of the client's streams and yield what it emits.
+
+        :param stream: what one of the functions in ``client.operations`` returned for this hook's ``state``.
+        :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
+        """
+        client = self.client
+        with closing(client.iterate(stream)) as items:  # type: ignore[type-var]
+            for item in items:
+                self._mask_token(client)
+                yield item
 
     def run_many(self, operations: Iterable[Operation[T]], max_workers: int | None = None) -> Iterator[T | EspoError]:
         """Carry out operations side by side and yield their results, or errors, in the order given.
 
+        :param operations: taken from as places get free, so that a long input is not held in memory.
         :param max_workers: how many at a time; by default the connection's.
         """
-        return self.client.run_many(operations, max_workers)
+        client = self.client
+        with closing(client.run_many(operations, max_workers)) as results:  # type: ignore[type-var]
+            for result in results:
+                self._mask_token(client)
+                yield result
 
     def record_url(self, entity_type: str, record_id: str) -> str:
-        """Return the address of a record in EspoCRM's user interface."""
-        return f"{self.config.site_url}/#{record_path(entity_type)}/view/{record_id_segment(record_id)}"
+        """Return the address of a record in EspoCRM's user interface.
+
+        :param entity_type: such as ``Lead``.
+        :param record_id: its id.
+        :raises EspoInputError: one of them is not such a name or id.
+        """
+        config = self.config
+        portal = f"/portal/{config.portal_id}" if config.portal_id else ""
+        return f"{config.site_url}{portal}/#{record_path(entity_type)}/view/{record_id_segment(record_id)}"
 
     def test_connection(self) -> tuple[bool, str]:
         """Say who one is on which EspoCRM, or what to do about it; for the form's *Test* button.
 
         :return: whether it works, and one sentence without any secret.
         """
-        from airflow_provider_espo.client.sync import EspoClient
+        from airflow_provider_espo.hooks.check import check_connection
 
         try:
-            self.config.check_files()
-            config = replace(
-                self.config,
-                max_retries=0,
-                timeout=min(self.config.timeout, _TEST_TIMEOUT),
-                connect_timeout=min(self.config.connect_timeout, _TEST_TIMEOUT),
-            )
-            state = new_state(config)
-            with EspoClient(config, state) as client:
-                started = time.monotonic()
-                user = client.run(whoami(state))
-                took = time.monotonic() - started
-                version = client.run(server_version(state))
+            return True, check_connection(self.config)
         except EspoError as error:
             return False, str(error)
-        on = f"EspoCRM {version}" if version else "EspoCRM (before 8.1, which does not tell its version)"
-        return True, (
-            f"Connected to {on} at {config.site_url} as {user['user_name']} ({user['type']} user), "
-            f"answered in {took * 1000:.0f} ms."
-        )
+        except compat.airflow_exceptions().AirflowNotFoundException:
+            return False, f"There is no connection {self.espo_conn_id!r}."
 
     def close(self) -> None:
-        """Close the sockets, and log out where the connection logs in."""
-        if "client" in vars(self):
-            self.client.close()
-            del self.client
+        """Close the sockets, and log out where the connection logs in. The hook may be used again."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -161,23 +186,23 @@ class EspoHook(_Named, BlockingMethods, BaseHook):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _mask_token(self) -> None:
-        token = self.state.token.token
+    def _mask_token(self, client: EspoClient) -> None:
+        token = client.state.token.token
         if token is not None and token != self._masked_token:
-            compat.mask(list(token_secrets(self.config, token)))
+            compat.mask(list(token_secrets(client.state.config, token)))
             self._masked_token = token
 
 
-class EspoAsyncHook(_Named, AsyncMethods, BaseHook):
+class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
     """Talks to EspoCRM over an Airflow connection from an event loop: for triggers and asynchronous tasks.
 
-    Use it as ``async with EspoAsyncHook(conn_id) as hook``: all hooks of a connection on one loop share one HTTP client,
-    which the last one closes.
+    Use it as ``async with EspoAsyncHook(conn_id) as hook``: all hooks of a connection on one loop share one HTTP
+    client, which the last one closes.
 
     :param espo_conn_id: id of the Airflow connection, of type *EspoCRM*.
     """
 
-    def __init__(self, espo_conn_id: str = _Named.default_conn_name, **kwargs: Any) -> None:
+    def __init__(self, espo_conn_id: str = _ConnectionType.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.espo_conn_id = espo_conn_id
         self._client: EspoAsyncClient | None = None
@@ -197,7 +222,10 @@ class EspoAsyncHook(_Named, AsyncMethods, BaseHook):
             config = _config(connection, extra)
             await compat.amask(list(secrets_of(config)))
             await asyncio.to_thread(config.check_files)
+            # Another coroutine may have been here meanwhile.
             if self._client is None:
+                if hint := config.unknown_extras_hint():
+                    self.log.warning("%s", hint)
                 self._client = aio_shared.acquire(config)
         return self._client
 
@@ -206,7 +234,11 @@ class EspoAsyncHook(_Named, AsyncMethods, BaseHook):
         return (await self.get_async_conn()).state
 
     async def run(self, operation: Operation[T]) -> T:
-        """Carry out one of the client's operations and return its result."""
+        """Carry out one of the client's operations and return its result.
+
+        :param operation: what one of the functions in ``client.operations`` returned for the state of ``ready()``.
+        :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
+        """
         client = await self.get_async_conn()
         try:
             return await client.run(operation)
@@ -214,27 +246,33 @@ class EspoAsyncHook(_Named, AsyncMethods, BaseHook):
             await self._mask_token(client)
 
     async def iterate(self, stream: Stream[T]) -> AsyncIterator[T]:
-        """Carry out one of the client's streams and yield what it emits."""
+        """Carry out one of the client's streams and yield what it emits.
+
+        :param stream: what one of the functions in ``client.operations`` returned for the state of ``ready()``.
+        :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
+        """
         client = await self.get_async_conn()
-        try:
-            async for item in client.iterate(stream):
+        async with aclosing(client.iterate(stream)) as items:  # type: ignore[type-var]
+            async for item in items:
+                await self._mask_token(client)
                 yield item
-        finally:
-            await self._mask_token(client)
 
     async def run_many(
         self, operations: Iterable[Operation[T]], max_workers: int | None = None
     ) -> AsyncIterator[T | EspoError]:
         """Carry out operations side by side and yield their results, or errors, in the order given.
 
+        :param operations: taken from as places get free, so that a long input is not held in memory.
         :param max_workers: how many at a time; by default the connection's.
         """
         client = await self.get_async_conn()
-        async for result in client.run_many(operations, max_workers):
-            yield result
+        async with aclosing(client.run_many(operations, max_workers)) as results:  # type: ignore[type-var]
+            async for result in results:
+                await self._mask_token(client)
+                yield result
 
     async def close(self) -> None:
-        """Give the client back; the last hook of the connection on this loop closes it."""
+        """Give the client back; the last hook of the connection on this loop closes it. The hook may be used again."""
         client, self._client = self._client, None
         if client is not None:
             await _aio_shared().release(client)

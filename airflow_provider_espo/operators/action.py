@@ -30,7 +30,7 @@ class EspoRequestOperator(EspoOperator):
     """
 
     template_fields: Sequence[str] = ("espo_conn_id", "method", "path", "query", "json", "headers")
-    template_fields_renderers = {"query": "json", "json": "json"}
+    template_fields_renderers = {"query": "json", "json": "json", "headers": "json"}
 
     def __init__(
         self,
@@ -56,7 +56,8 @@ class EspoRequestOperator(EspoOperator):
     def execute(self, context: Context) -> Any:
         """Send the request."""
         body = {} if self.json is None else {"json": self.json}
-        answer = self.hook.request(
-            self.method, self.path, query=self.query, headers=self.headers, repeatable=self.repeatable, **body
-        )
+        with self.hook as hook:
+            answer = hook.request(
+                self.method, self.path, query=self.query, headers=self.headers, repeatable=self.repeatable, **body
+            )
         return self.response_filter(answer) if self.response_filter else answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -24,6 +24,12 @@ class EspoTask:
 
         return EspoHook(self.espo_conn_id)
 
+    def close_hook(self) -> None:
+        """Close the hook, if it was used: a connection that logs in leaves no token behind in EspoCRM."""
+        hook = vars(self).get("hook")
+        if hook is not None:
+            hook.close()
+
 
 class EspoOperator(EspoTask, BaseOperator):
     """Base of this provider's operators.
@@ -33,10 +39,6 @@ class EspoOperator(EspoTask, BaseOperator):
 
     ui_color = "#e8eef7"
 
-    #: Whether the result is a small dict, whose parts downstream tasks take one by one: ``task.output["id"]``.
-    result_has_parts: ClassVar[bool] = False
-
     def __init__(self, *, espo_conn_id: str = "espo_default", **kwargs: Any) -> None:
-        kwargs.setdefault("multiple_outputs", self.result_has_parts)
         super().__init__(**kwargs)
         self.espo_conn_id = espo_conn_id

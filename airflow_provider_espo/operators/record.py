@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.operators.base import EspoOperator
+from airflow_provider_espo.operators.rendered import MAX_XCOM_ROWS, refuse_too_many, rows_to_ask_for
 from airflow_provider_espo.operators.tries import earlier_tries_since
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-#: Rows that a list pushes to XCom at most, unless the task says otherwise: about a megabyte.
-MAX_XCOM_ROWS = 1000
 
 
 class EspoCreateRecordOperator(EspoOperator):
@@ -26,8 +23,8 @@ class EspoCreateRecordOperator(EspoOperator):
     values in all of ``attributes``, and takes it for its own. A cleared task creates anew.
 
     :param entity_type: entity type, such as ``Lead``. (templated)
-    :param attributes: values by attribute name; dates and times may be ``datetime`` objects or ISO texts with an offset.
-        (templated)
+    :param attributes: values by attribute name; dates and times may be ``datetime`` objects or ISO texts with an
+        offset. (templated)
     :param on_duplicate: ``fail``: raise. ``skip``: leave the found record. ``update``: write what differs to the found
         record. ``force``: create all the same. ``skip`` and ``update`` want exactly one found record that agrees on
         ``match_by``, so that a namesake is never touched, and raise otherwise. (templated)
@@ -63,14 +60,15 @@ class EspoCreateRecordOperator(EspoOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the record."""
-        result = self.hook.create_record(
-            self.entity_type,
-            self.attributes,
-            on_duplicate=self.on_duplicate,
-            match_by=self.match_by,
-            validate=self.validate,
-            look_for_earlier_since=earlier_tries_since(context, "create"),
-        )
+        with self.hook as hook:
+            result = hook.create_record(
+                self.entity_type,
+                self.attributes,
+                on_duplicate=self.on_duplicate,
+                match_by=self.match_by,
+                validate=self.validate,
+                look_for_earlier_since=earlier_tries_since(context, "create"),
+            )
         self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
         return result
 
@@ -106,7 +104,8 @@ class EspoGetRecordOperator(EspoOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the record."""
-        return self.hook.get_record(self.entity_type, self.record_id, select=self.select, validate=self.validate)
+        with self.hook as hook:
+            return hook.get_record(self.entity_type, self.record_id, select=self.select, validate=self.validate)
 
 
 class EspoUpdateRecordOperator(EspoOperator):
@@ -154,14 +153,15 @@ class EspoUpdateRecordOperator(EspoOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Update the record."""
-        result = self.hook.update_record(
-            self.entity_type,
-            self.record_id,
-            self.attributes,
-            version_number=self.version_number,
-            only_changes=self.only_changes,
-            validate=self.validate,
-        )
+        with self.hook as hook:
+            result = hook.update_record(
+                self.entity_type,
+                self.record_id,
+                self.attributes,
+                version_number=self.version_number,
+                only_changes=self.only_changes,
+                validate=self.validate,
+            )
         self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
         return result
 
@@ -203,9 +203,10 @@ class EspoUpsertRecordOperator(EspoOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Upsert the record."""
-        result = self.hook.upsert_record(
-            self.entity_type, self.attributes, match_by=self.match_by, validate=self.validate
-        )
+        with self.hook as hook:
+            result = hook.upsert_record(
+                self.entity_type, self.attributes, match_by=self.match_by, validate=self.validate
+            )
         self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
         return result
 
@@ -232,7 +233,8 @@ class EspoDeleteRecordOperator(EspoOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the record."""
-        result = self.hook.delete_record(self.entity_type, self.record_id, missing_ok=self.missing_ok)
+        with self.hook as hook:
+            result = hook.delete_record(self.entity_type, self.record_id, missing_ok=self.missing_ok)
         self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
         return result
 
@@ -307,40 +309,20 @@ class EspoListRecordsOperator(EspoOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the records."""
-        limit = whole_number("limit", self.limit)
-        # One more than may be pushed is enough to know that there are too many.
-        most = self.max_xcom_rows + 1 if limit is None else min(limit, self.max_xcom_rows + 1)
-        records = self.hook.list_records(
-            self.entity_type,
-            where=self.where,
-            primary_filter=self.primary_filter,
-            bool_filters=self.bool_filters,
-            text_filter=self.text_filter,
-            select=self.select,
-            order_by=self.order_by,
-            order=self.order,
-            limit=most,
-            validate=self.validate,
-        )
+        most = rows_to_ask_for(self.limit, self.max_xcom_rows)
+        with self.hook as hook:
+            records = hook.list_records(
+                self.entity_type,
+                where=self.where,
+                primary_filter=self.primary_filter,
+                bool_filters=self.bool_filters,
+                text_filter=self.text_filter,
+                select=self.select,
+                order_by=self.order_by,
+                order=self.order,
+                limit=most,
+                validate=self.validate,
+            )
         refuse_too_many(records, self.max_xcom_rows)
         self.log.info("%d records of %s", len(records), self.entity_type)
         return records
-
-
-def whole_number(name: str, value: object) -> int | None:
-    """Return a number that a template may have made a text of."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
-        return int(value)
-    raise EspoInputError(f"{name} is not a whole number")
-
-
-def refuse_too_many(records: Sequence[object], max_xcom_rows: int) -> None:
-    """Raise when a result is too big for XCom."""
-    if len(records) > max_xcom_rows:
-        raise EspoInputError(
-            f"More than {max_xcom_rows} records match, too many to push through XCom",
-            hint="Narrow the filter, give a limit, or read them with EspoHook.iter_records in a task that writes them to "
-            "a file; max_xcom_rows raises the bound",
-        )

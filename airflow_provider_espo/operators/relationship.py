@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.operators.base import EspoOperator
-from airflow_provider_espo.operators.record import MAX_XCOM_ROWS, refuse_too_many, whole_number
+from airflow_provider_espo.operators.rendered import MAX_XCOM_ROWS, refuse_too_many, rows_to_ask_for
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,9 +55,8 @@ class EspoLinkOperator(_LinkOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Link the records."""
-        result = self.hook.link(
-            self.entity_type, self.record_id, self.link, self.related_ids, validate=self.validate
-        )
+        with self.hook as hook:
+            result = hook.link(self.entity_type, self.record_id, self.link, self.related_ids, validate=self.validate)
         self.log.info("%s %s: %d linked by %s", self.entity_type, self.record_id, result["linked"], self.link)
         return result
 
@@ -78,9 +77,8 @@ class EspoUnlinkOperator(_LinkOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Unlink the records."""
-        result = self.hook.unlink(
-            self.entity_type, self.record_id, self.link, self.related_ids, validate=self.validate
-        )
+        with self.hook as hook:
+            result = hook.unlink(self.entity_type, self.record_id, self.link, self.related_ids, validate=self.validate)
         self.log.info("%s %s: %d unlinked by %s", self.entity_type, self.record_id, result["unlinked"], self.link)
         return result
 
@@ -148,19 +146,19 @@ class EspoListRelatedOperator(EspoOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the related records."""
-        limit = whole_number("limit", self.limit)
-        most = self.max_xcom_rows + 1 if limit is None else min(limit, self.max_xcom_rows + 1)
-        records = self.hook.list_related(
-            self.entity_type,
-            self.record_id,
-            self.link,
-            where=self.where,
-            select=self.select,
-            order_by=self.order_by,
-            order=self.order,
-            limit=most,
-            validate=self.validate,
-        )
+        most = rows_to_ask_for(self.limit, self.max_xcom_rows)
+        with self.hook as hook:
+            records = hook.list_related(
+                self.entity_type,
+                self.record_id,
+                self.link,
+                where=self.where,
+                select=self.select,
+                order_by=self.order_by,
+                order=self.order,
+                limit=most,
+                validate=self.validate,
+            )
         refuse_too_many(records, self.max_xcom_rows)
         self.log.info("%d records by %s of %s %s", len(records), self.link, self.entity_type, self.record_id)
         return records

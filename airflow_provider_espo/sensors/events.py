@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowSensorTimeout
-
-from airflow_provider_espo import exceptions
+from airflow_provider_espo import compat, exceptions
 from airflow_provider_espo.client.errors import EspoError
 
 
@@ -22,6 +20,20 @@ def result_of(event: Mapping[str, Any], timeout: float) -> dict[str, Any]:
     if event.get("status") == "success":
         return {name: value for name, value in event.items() if name != "status"}
     if event.get("status") == "timeout":
-        raise AirflowSensorTimeout(f"Nothing came within {timeout:g} seconds")
-    kind = getattr(exceptions, str(event.get("kind")), EspoError)
-    raise kind(str(event.get("error")))
+        raise timed_out(timeout, event.get("last_error"))
+    name = str(event.get("kind"))
+    kind: type[EspoError] = getattr(exceptions, name) if name in exceptions.__all__ else EspoError
+    raise kind(**(event.get("error") or {"message": "The trigger ended without saying why"}))
+
+
+def timed_out(timeout: float, last_error: str | None = None) -> Exception:
+    """Return Airflow's error for a sensor that waited in vain.
+
+    :param timeout: how long, in seconds.
+    :param last_error: text of the error that the last look ended in, if it did.
+    """
+    text = f"Nothing came within {timeout:g} seconds"
+    error: Exception = compat.airflow_exceptions().AirflowSensorTimeout(
+        f"{text}; the last look failed: {last_error}" if last_error else text
+    )
+    return error

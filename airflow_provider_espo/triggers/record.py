@@ -13,6 +13,8 @@ from airflow_provider_espo.triggers.base import EspoPollTrigger
 class EspoRecordTrigger(EspoPollTrigger):
     """Waits until at least ``min_count`` records match a filter.
 
+    The success event has ``count`` and ``ids``, those of the first 100 records ordered by id.
+
     :param espo_conn_id: Airflow connection.
     :param entity_type: entity type, such as ``Lead``.
     :param where: list of items as of :mod:`airflow_provider_espo.where`.
@@ -20,8 +22,9 @@ class EspoRecordTrigger(EspoPollTrigger):
     :param bool_filters: EspoCRM's on/off filters.
     :param text_filter: text to search for.
     :param min_count: how many records there must be.
-    :param poll_interval: seconds between looks.
+    :param poll_interval: seconds between looks, give or take a tenth; at least 1.
     :param deadline: when to give up, in seconds since the epoch; ``None`` for never.
+    :param silent_fail: go on after any error.
     """
 
     def __init__(
@@ -36,8 +39,11 @@ class EspoRecordTrigger(EspoPollTrigger):
         min_count: int = 1,
         poll_interval: float = 60.0,
         deadline: float | None = None,
+        silent_fail: bool = False,
     ) -> None:
-        super().__init__(espo_conn_id=espo_conn_id, poll_interval=poll_interval, deadline=deadline)
+        super().__init__(
+            espo_conn_id=espo_conn_id, poll_interval=poll_interval, deadline=deadline, silent_fail=silent_fail
+        )
         self.entity_type = entity_type
         self.where = where
         self.primary_filter = primary_filter
@@ -57,7 +63,11 @@ class EspoRecordTrigger(EspoPollTrigger):
         }
 
     async def look(self, hook: EspoAsyncHook) -> dict[str, Any] | None:
-        """Look whether enough records are there."""
+        """Look once whether enough records are there.
+
+        :param hook: hook over the connection.
+        :return: ``{"count", "ids"}``, or ``None`` to go on waiting.
+        """
         return await hook.run(
             enough_records(
                 await hook.ready(),

@@ -18,15 +18,28 @@ def enough_records(
 ) -> Operation[Record | None]:
     """Look whether at least ``min_count`` records match.
 
-    :return: ``{"count", "ids"}`` with at most 100 ids, in the order of creation; ``None`` while there are too few.
+    Takes the filters of :meth:`iter_records`.
+
+    :param entity_type: such as ``Lead``.
+    :param min_count: how many there must be, 1 or more.
+    :return: ``{"count", "ids"}`` with at most 100 ids, ordered by id; ``None`` while there are too few.
+    :raises EspoInputError: ``min_count`` is not such a number, or a filter has the wrong shape.
     """
     if isinstance(min_count, bool) or not isinstance(min_count, int) or min_count < 1:
         raise EspoInputError("min_count is not a whole number of 1 or more")
-    # Reading a few ids is cheap on a big table, counting is not: count only once it is known to be worth it.
-    found = yield from list_records(state, entity_type, select=["id"], limit=max(min_count, MAX_IDS), **filters)
+    if min_count > MAX_IDS:
+        # To read so many ids at each look would cost more than to let EspoCRM count.
+        count = yield from count_records(state, entity_type, **filters)
+        if count < min_count:
+            return None
+        found = yield from list_records(state, entity_type, select=["id"], limit=MAX_IDS, **filters)
+        return {"count": count, "ids": [record["id"] for record in found]}
+    # To read a few ids is cheap on a big table, to count is not: it is done once, when the wait is over.
+    found = yield from list_records(state, entity_type, select=["id"], limit=MAX_IDS, **filters)
     if len(found) < min_count:
         return None
     count = len(found)
-    if count >= max(min_count, MAX_IDS):
-        count = yield from count_records(state, entity_type, **filters)
-    return {"count": count, "ids": [record["id"] for record in found[:MAX_IDS]]}
+    if count == MAX_IDS:
+        # Records may have gone since they were listed.
+        count = max(count, (yield from count_records(state, entity_type, **filters)))
+    return {"count": count, "ids": [record["id"] for record in found]}
