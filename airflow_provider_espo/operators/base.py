@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 
@@ -39,6 +39,10 @@ class EspoOperator(EspoTask, BaseOperator):
 
     ui_color = "#e8eef7"
 
+    #: Whether the result is a small dict, whose parts downstream tasks take one by one: ``task.output["id"]``.
+    result_has_parts: ClassVar[bool] = False
+
     def __init__(self, *, espo_conn_id: str = "espo_default", **kwargs: Any) -> None:
+        kwargs.setdefault("multiple_outputs", self.result_has_parts)
         super().__init__(**kwargs)
         self.espo_conn_id = espo_conn_id

@@ -42,6 +42,8 @@ class EspoSensor(EspoTask, BaseSensorOperator):
         poll_interval: float | None = None,
         **kwargs: Any,
     ) -> None:
+        # What was found is a small dict, whose parts downstream tasks take one by one: ``task.output["ids"]``.
+        kwargs.setdefault("multiple_outputs", True)
         super().__init__(**kwargs)
         if poll_interval is not None and not poll_interval > 0:
             raise EspoInputError("poll_interval is not more than 0 seconds")
