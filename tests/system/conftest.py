@@ -1,0 +1,78 @@
+"""Runs example DAGs in Airflow, against the sandbox or against a real server given by ``ESPO_CREDENTIALS``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_espo.hooks.espo import EspoHook
+
+
+@dataclass(frozen=True)
+class Crm:
+    """The EspoCRM that the DAGs work on."""
+
+    hook: EspoHook
+    is_real: bool
+
+
+@pytest.fixture(scope="session")
+def airflow_database() -> None:
+    """Airflow's tables, made once for the test run."""
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Crm]:
+    """A sandbox with demo data, whose demo user answers new leads after a second; or the real server."""
+    if given := os.environ.get("ESPO_CREDENTIALS"):
+        credentials = json.loads(Path(given).read_text(encoding="utf-8"))
+        monkeypatch.setenv("AIRFLOW_CONN_ESPO_DEFAULT", _connection(credentials))
+        yield Crm(EspoHook(), is_real=True)
+        return
+    from airflow_provider_espo.client.state import forget_shared_states
+    from airflow_provider_espo.sandbox.server import SandboxServer
+
+    with SandboxServer(demo_data=True, answer_after=1) as server:
+        monkeypatch.setenv("AIRFLOW_CONN_ESPO_DEFAULT", _connection(server.credentials))
+        with EspoHook() as hook:
+            yield Crm(hook, is_real=False)
+    forget_shared_states()
+
+
+@pytest.fixture
+def run_dag(airflow_database: None, crm: Crm) -> Callable[..., Any]:
+    """Run an example DAG to its end and return its DagRun."""
+
+    def run(dag_id: str, **params: Any) -> Any:
+        from airflow.utils.cli import get_bagged_dag
+
+        dag = get_bagged_dag(bundle_names=None, dag_id=dag_id)
+        return dag.test(run_conf=params)
+
+    return run
+
+
+@pytest.fixture
+def result_of() -> Callable[[Any, str], Any]:
+    """Return what a task of a DagRun returned."""
+
+    def pull(dag_run: Any, task_id: str) -> Any:
+        task_instance = dag_run.get_task_instance(task_id)
+        return task_instance.xcom_pull(task_ids=task_id)
+
+    return pull
+
+
+def _connection(credentials: dict[str, Any]) -> str:
+    return json.dumps(
+        {"conn_type": "espo", "host": credentials["base_url"], "password": credentials["api_key"]}
+    )
