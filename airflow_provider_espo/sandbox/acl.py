@@ -1,5 +1,8 @@
 """What a user may do: levels by scope and action from roles, the user's own and the team's records, single fields."""
 
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

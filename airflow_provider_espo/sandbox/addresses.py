@@ -1,5 +1,8 @@
 """E-mail addresses and phone numbers of records. They live in tables of their own; records share them."""
 
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

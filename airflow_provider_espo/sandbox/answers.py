@@ -1,8 +1,12 @@
 """What the server answers to a create and an update.
 
-Neither is a fresh read: a create shows what was set, an update shows the record as it was loaded with what was set on top, so that computed
-values (the role behind a contact's title, flags of an e-mail address) are those from before the update.
+Neither is a fresh read: a create shows what was set, an update shows the record as it was loaded with what
+was set on top, so that computed values (the role behind a contact's title, flags of an e-mail address) are
+those from before the update.
 """
+
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 API_PREFIX = "/api/v1"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 FRONT_PAGE = """<!doctype html><title>EspoCRM sandbox</title>
-<h1>EspoCRM sandbox</h1><p>This process answers the REST API of an EspoCRM at <code>/api/v1</code>. It has no user interface.</p>
+<h1>EspoCRM sandbox</h1><p>This process answers the REST API of an EspoCRM at <code>/api/v1</code>.
+It has no user interface.</p>
 """
 
 

@@ -1,5 +1,8 @@
 """Who a request comes from: every way to log in that EspoCRM knows, with its order of precedence."""
 
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
+
 from __future__ import annotations
 
 import base64
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.sandbox.users import CurrentUser
 
 PASSWORD_USER_TYPES = ("regular", "admin", "super-admin")
-SECRET_COOKIE = "auth-token-secret"
+SECRET_COOKIE = "auth-token-secret"  # noqa: S105 - the name of a cookie
 
 
 class AuthError(ApiError):
@@ -82,7 +85,8 @@ class Authenticator:
     def login(self, request: Request) -> Login:
         """Find out who sent a request.
 
-        :raises AuthError: 401 without a reason; 403 while the address is blocked; 400 for a broken ``Espo-Authorization``
+        :raises AuthError: 401 without a reason; 403 while the address is blocked; 400 for a broken
+            ``Espo-Authorization``
         """
         pair = _espo_pair(request)
         key, signature = request.header("x-api-key"), request.header("x-hmac-authorization")

@@ -72,7 +72,7 @@ def set_all_day_times(change: Change, storage: Storage) -> None:
 
 
 def set_primary_links(change: Change, storage: Storage) -> None:
-    """Link-multiple fields with a primary: the primary is one of them, and the first becomes primary if there is none."""
+    """The primary of a link-multiple field is one of its records; the first becomes it if there is none."""
     for field_def in change.entity_def.fields.values():
         primary = field_def.primary_link
         if primary is None:
@@ -94,7 +94,8 @@ def set_next_numbers(change: Change, storage: Storage) -> None:
         if field_def.type == "autoincrement":
             name = f"{change.entity_def.name}.{field_def.name}"
             storage.execute(
-                'INSERT INTO "NextNumber" (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1',
+                'INSERT INTO "NextNumber" (name, value) VALUES (?, 1)'
+                " ON CONFLICT (name) DO UPDATE SET value = value + 1",
                 [name],
             )
             change.values[field_def.name] = storage.value('SELECT value FROM "NextNumber" WHERE name = ?', [name])

@@ -1,4 +1,4 @@
-"""Text comparison as MariaDB's ``utf8mb4_unicode_ci`` does it: letter case, accents and trailing blanks do not matter."""
+"""Text comparison as in MariaDB's ``utf8mb4_unicode_ci``: case, accents and trailing blanks do not count."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def check(change: Change, version: str | None) -> None:
     """Compare the version that the client saw with the stored one.
 
-    :raises ApiError: 409 with the current values of the fields in question, if the versions differ and the client would change something
+    :raises ApiError: 409 with the current values of the fields in question, if the versions differ and the
+        client would change something
     """
     stored = change.old.get("versionNumber")
     if version is None or not change.entity_def.optimistic_concurrency or version.strip() == str(stored):

@@ -6,12 +6,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox.definition_files import (
-    DefinitionError,
-    parse_field,
-    parts_of,
-    with_attributes,
-)
+from airflow_provider_espo.sandbox.definition_files import with_attributes
+from airflow_provider_espo.sandbox.definition_lines import DefinitionError, parse_field, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +36,8 @@ class CustomFields:
     def add(self, entity_type: str, name: str, spec: str | Mapping[str, Any]) -> FieldDef:
         """Add a field.
 
-        :param spec: a field line as in the data files (``"varchar 100 required"``), or what the administrator's form sends
-            (``{"type": "varchar", "maxLength": 100, "required": true}``)
+        :param spec: a field line as in the data files (``"varchar 100 required"``), or what the
+            administrator's form sends (``{"type": "varchar", "maxLength": 100, "required": true}``)
         :raises DefinitionError: if type, field or definition make no sense
         """
         entity_def = self._storage.definitions.get(entity_type)

@@ -1,7 +1,8 @@
 """What entity types the sandbox has: fields, links and the attributes that follow from them.
 
-Everything here is read from data files, one for each entity type (``data/entities/<EntityType>.json``). An entity type is
-added by adding a file. The form of the files is described in ``docs/sandbox.md``; ``definition_files.py`` reads it.
+Everything here is read from data files, one for each entity type (``data/entities/<EntityType>.json``). An
+entity type is added by adding a file. The form of the files is described in ``docs/sandbox.md``;
+``definition_files.py`` reads it.
 
 Three layers, with EspoCRM's own words:
 
@@ -10,9 +11,9 @@ Three layers, with EspoCRM's own words:
   ``opportunityAmountConverted``); one field has one or several,
 * a **link** is a relation to another entity type (``account``: ``belongsTo`` ``Account``).
 
-For SQL: :meth:`AttributeDef.sql` gives an expression for any attribute that has a value in the database, stored or computed,
-given the alias of the row's table. Definitions can change while the sandbox runs (a custom field is added), so look them up
-in :class:`Definitions` for each request and keep none.
+For SQL: :meth:`AttributeDef.sql` gives an expression for any attribute that has a value in the database,
+stored or computed, given the alias of the row's table. Definitions can change while the sandbox runs (a
+custom field is added), so look them up in :class:`Definitions` for each request and keep none.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ AttributeKind = Literal[
     "foreignType",
 ]
 
-#: Where the value of an attribute comes from. ``stored`` attributes are columns; ``link*``, ``emailData``, ``phoneData`` and
-#: ``none`` have no SQL expression (they are loaded for one record at a time, or never).
+#: Where the value of an attribute comes from. ``stored`` attributes are columns; ``link*``, ``emailData``,
+#: ``phoneData`` and ``none`` have no SQL expression (they are loaded for one record at a time, or never).
 AttributeSource = Literal[
     "stored",
     "foreign",  # attribute ``foreign`` of the record that ``link`` points to
@@ -80,7 +81,8 @@ class FieldDef:
     :param max_length: in characters; None for the type's own bound
     :param min: lowest number
     :param max: highest number
-    :param flags: every boolean property that is set, under EspoCRM's name (``readOnly``, ``notStorable``, ``noLoad``, ...)
+    :param flags: every boolean property that is set, under EspoCRM's name (``readOnly``, ``notStorable``,
+        ``noLoad``, ...)
     :param link: for ``foreign`` fields the link, for fields that show a middle table's column the many-to-many link
     :param foreign: for ``foreign`` fields the field on the other side
     :param columns: for link-multiple fields, the middle table's columns that go along
@@ -113,14 +115,17 @@ class FieldDef:
 
     @property
     def required(self) -> bool:
+        """Whether the field needs a value."""
         return "required" in self.flags
 
     @property
     def read_only(self) -> bool:
+        """Whether clients may not set it."""
         return "readOnly" in self.flags
 
     @property
     def not_storable(self) -> bool:
+        """Whether it is not in the database."""
         return "notStorable" in self.flags
 
 
@@ -135,14 +140,16 @@ class LinkDef:
     :param type_key: ``belongsToParent``: own column with the other record's type
     :param foreign_key: ``hasMany``, ``hasOne``, ``hasChildren``: column in the other type's table with this record's id
     :param foreign_type_key: ``hasChildren``: column in the other type's table with this record's type
-    :param middle: ``manyMany``: the middle table; its columns are ``near_key``, ``distant_key``, those in ``columns`` and ``deleted``
+    :param middle: ``manyMany``: the middle table; its columns are ``near_key``, ``distant_key``, those in
+        ``columns`` and ``deleted``
     :param near_key: ``manyMany``: column of the middle table with this record's id
     :param distant_key: ``manyMany``: column of the middle table with the other record's id
-    :param near_type: ``manyMany``: if not None, the middle table is shared by entity types and has ``entityType`` = this
+    :param near_type: ``manyMany``: if not None, the middle table is shared by entity types and has
+        ``entityType`` = this
     :param columns: ``manyMany``: the middle table's role columns: name -> ``varchar`` or ``bool``
     :param conditions: ``manyMany``: column values of the middle table that rows of this link have
-    :param column_attributes: column of the middle table -> attribute of *this* type that shows it when records of this type are
-        listed from the other side
+    :param column_attributes: column of the middle table -> attribute of *this* type that shows it when
+        records of this type are listed from the other side
     :param flags: ``massLink``, ``linkOnlyNotLinked``, ``readOnly``, ``audited``, ...
     :param foreign_access: right that is needed on the other record to link it (``edit`` unless stated)
     :param own_access: right that is needed on this record
@@ -174,6 +181,7 @@ class LinkDef:
 
     @property
     def is_to_many(self) -> bool:
+        """Whether there may be several records on the other side."""
         return self.kind in ("hasMany", "hasChildren", "manyMany")
 
 
@@ -204,6 +212,7 @@ class AttributeDef:
 
     @property
     def stored(self) -> bool:
+        """Whether it is a column."""
         return self.source == "stored"
 
     def sql(self, alias: str) -> str | None:
@@ -243,19 +252,23 @@ class EntityDef:
 
     @property
     def is_person(self) -> bool:
+        """Whether records are called by first and last name."""
         name = self.fields.get("name")
         return name is not None and name.type == "personName"
 
     @property
     def stream(self) -> bool:
+        """Whether records have a stream and followers."""
         return "stream" in self.traits
 
     @property
     def optimistic_concurrency(self) -> bool:
+        """Whether records have a version number."""
         return "optimisticConcurrency" in self.traits
 
     @property
     def count_disabled(self) -> bool:
+        """Whether lists come without a total."""
         return "countDisabled" in self.traits
 
     def stored_attributes(self) -> Iterator[AttributeDef]:

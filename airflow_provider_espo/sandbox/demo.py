@@ -1,4 +1,4 @@
-"""A small CRM to look at: companies, people, leads, sales, tasks. Always the same, made from a seed, with dates up to today."""
+"""A small CRM to look at, made from a seed: companies, people, leads, sales, tasks, up to today."""
 
 from __future__ import annotations
 
@@ -51,12 +51,13 @@ COMPANIES: Sequence[tuple[str, str, str, str]] = (
 )
 FIRST_NAMES = (
     "Aoife", "Björn", "Camille", "Dagmar", "Eero", "Françoise", "Gonçalo", "Hanna", "İlker", "Jana", "Kacper", "Lucía",
-    "Mårten", "Ngozi", "Olivia", "Piotr", "Quentin", "Ruža", "Søren", "Tomás", "Ursula", "Vojtěch", "Wanjiru", "Yuki", "Zoë",
+    "Mårten", "Ngozi", "Olivia", "Piotr", "Quentin", "Ruža", "Søren", "Tomás", "Ursula", "Vojtěch", "Wanjiru",
+    "Yuki", "Zoë",
 )  # fmt: skip
 LAST_NAMES = (
     "Andersson", "Brennan", "Čapek", "Duarte", "Ekström", "Fernández", "Gruber", "Håkansson", "Ishikawa", "Jović",
-    "Kowalczyk", "Lefèvre", "Mäkinen", "Núñez", "O’Malley", "Pereira", "Quist", "Różycki", "Šimek", "Tanaka", "Übel",
-    "Vasiljević", "Wójcik", "Yıldız", "Zábranský",
+    "Kowalczyk", "Lefèvre", "Mäkinen", "Núñez", "O'Malley", "Pereira", "Quist", "Różycki", "Šimek", "Tanaka", "Übel",
+    "Vasiljević", "Wójcik", "Aydoğan", "Zábranský",
 )  # fmt: skip
 TITLES = ("CEO", "Head of Purchasing", "IT Manager", "Marketing Director", "Office Manager", "Owner", "Sales Engineer")
 SOURCES = ("Call", "Email", "Existing Customer", "Partner", "Public Relations", "Web Site", "Campaign", "Other")
@@ -96,7 +97,7 @@ class DemoData:
         self._storage = sandbox.storage
         self._sales_id = variables["sales_user_id"]
         self._user: CurrentUser = sandbox.directory.get(self._sales_id)
-        self._chance = random.Random(SEED)
+        self._chance = random.Random(SEED)  # noqa: S311 - sample data
         self._now = sandbox.storage.clock()
         self._names: set[str] = set()
 
@@ -141,7 +142,7 @@ class DemoData:
                 return first, last, f"{plain(first)}.{plain(last)}"
 
     def _account(self, name: str, industry: str, city: str, country: str) -> str:
-        domain = plain(name.split(" ")[0])
+        domain = plain(name.split(" ", maxsplit=1)[0])
         values = {
             "name": name,
             "industry": industry,

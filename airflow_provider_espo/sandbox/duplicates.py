@@ -1,5 +1,8 @@
 """Finds records that a new one may be a copy of: the same name or the same e-mail address."""
 
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

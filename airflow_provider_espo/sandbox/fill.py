@@ -1,5 +1,8 @@
 """Many synthetic records in a short time, for benchmarks: straight into the tables, past all rules."""
 
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
+
 from __future__ import annotations
 
 import datetime as dt
@@ -76,7 +79,7 @@ def fill(storage: Storage, entity_type: str, count: int) -> None:
 
 def column_makers(storage: Storage, entity_def: EntityDef, count: int) -> Iterator[tuple[str, Maker]]:
     """For each column a function from the number of the record to its value."""
-    chance = random.Random(SEED)
+    chance = random.Random(SEED)  # noqa: S311 - sample data
     start = storage.clock() - SPREAD
     step = SPREAD / max(count, 1)
     creator = storage.value("SELECT id FROM \"User\" WHERE type IN ('admin', 'regular') ORDER BY type DESC LIMIT 1")
@@ -141,6 +144,7 @@ def add_emails(storage: Storage, entity_type: str, ids: list[str]) -> None:
             'INSERT INTO "EmailAddress" (id, name, lower) VALUES (?, ?, ?)', [(i, a, a) for i, a in addresses]
         )
         connection.executemany(
-            'INSERT INTO "EntityEmailAddress" ("entityId", "entityType", "emailAddressId", "primary") VALUES (?, ?, ?, 1)',
+            'INSERT INTO "EntityEmailAddress" ("entityId", "entityType", "emailAddressId", "primary")'
+            " VALUES (?, ?, ?, 1)",
             [(record_id, entity_type, i) for record_id, (i, _) in zip(ids, addresses, strict=True)],
         )

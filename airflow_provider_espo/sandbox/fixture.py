@@ -1,5 +1,8 @@
 """Users, roles and the team that a new sandbox has, with fresh secrets, and the file that tells them."""
 
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
+
 from __future__ import annotations
 
 import json

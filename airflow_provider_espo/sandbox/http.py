@@ -152,6 +152,7 @@ class Route:
 
     @property
     def is_static(self) -> bool:
+        """Whether the path has no variable parts."""
         return "{" not in self.pattern
 
 
@@ -164,7 +165,7 @@ class Match:
 
 
 class Router:
-    """Finds the route of a request: fixed paths first, then those with variable parts in the order of their registration."""
+    """Finds the route of a request: fixed paths first, then those with variable parts in order."""
 
     def __init__(self) -> None:
         self._static: dict[tuple[str, str], Route] = {}

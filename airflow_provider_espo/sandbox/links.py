@@ -1,5 +1,6 @@
 """Links between records: reads them, makes them, ends them, whatever their kind."""
 
+
 # ruff: noqa: S608 - identifiers come from the definitions, values are parameters
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def entity_metadata(entity_def: EntityDef) -> dict[str, Any]:
 def field_metadata(field_def: FieldDef) -> dict[str, Any]:
     """One field."""
     found: dict[str, Any] = {"type": field_def.type}
-    found |= {flag: True for flag in sorted(field_def.flags - OWN_FLAGS)}
+    found |= dict.fromkeys(sorted(field_def.flags - OWN_FLAGS), True)
     if "pattern" in field_def.flags:
         found["pattern"] = NAME_PATTERN
     if "optional" in field_def.flags:
@@ -65,7 +65,7 @@ def field_metadata(field_def: FieldDef) -> dict[str, Any]:
         "dependeeAttributeList": list(field_def.any_of),
         "isCustom": field_def.custom,
     }
-    found |= {name: value for name, value in optional.items() if value or value == 0 and value is not False}
+    found |= {name: value for name, value in optional.items() if value or (value == 0 and value is not False)}
     if field_def.type == "foreign":
         found |= {"link": field_def.link, "field": field_def.foreign}
     elif field_def.link:

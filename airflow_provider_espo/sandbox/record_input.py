@@ -85,7 +85,7 @@ def check(change: Change, settings: Settings) -> None:
     for field_def in entity_def.fields.values():
         if not change.is_new and not is_touched(field_def, entity_def, touched):
             continue
-        rule = broken_rule(field_def, entity_def, record, settings)
+        rule = broken_rule(field_def, record, settings)
         if rule is not None:
             raise validation_failure(entity_def, field_def.name, rule)
 

@@ -9,6 +9,7 @@ from airflow_provider_espo.sandbox.definitions import AttributeDef, Definitions,
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
 TYPES = {
     "id": "TEXT",
@@ -26,28 +27,38 @@ TYPES = {
 }
 #: Keys by which nobody looks a record up are not worth an index that every write pays for.
 KEYS_WITHOUT_INDEX = frozenset({"createdById", "modifiedById"})
+FLAGS = '"optOut" INTEGER DEFAULT 0, invalid INTEGER DEFAULT 0, deleted INTEGER DEFAULT 0'
 SERVICE_TABLES = (
-    f"""CREATE TABLE IF NOT EXISTS "EmailAddress" (id TEXT PRIMARY KEY, name TEXT COLLATE {COLLATION}, lower TEXT, "optOut" INTEGER DEFAULT 0,
-        invalid INTEGER DEFAULT 0, deleted INTEGER DEFAULT 0)""",
-    'CREATE INDEX IF NOT EXISTS "EmailAddress.lower" ON "EmailAddress" (lower)',
-    """CREATE TABLE IF NOT EXISTS "EntityEmailAddress" ("entityId" TEXT, "entityType" TEXT, "emailAddressId" TEXT, "primary" INTEGER DEFAULT 0,
+    f"""CREATE TABLE IF NOT EXISTS "EmailAddress" (
+        id TEXT PRIMARY KEY, name TEXT COLLATE {COLLATION}, lower TEXT, {FLAGS})""",
+    """CREATE TABLE IF NOT EXISTS "EntityEmailAddress" (
+        "entityId" TEXT, "entityType" TEXT, "emailAddressId" TEXT, "primary" INTEGER DEFAULT 0,
         deleted INTEGER DEFAULT 0, PRIMARY KEY ("entityId", "entityType", "emailAddressId")) WITHOUT ROWID""",
-    'CREATE INDEX IF NOT EXISTS "EntityEmailAddress.emailAddressId" ON "EntityEmailAddress" ("emailAddressId", "entityType")',
-    f"""CREATE TABLE IF NOT EXISTS "PhoneNumber" (id TEXT PRIMARY KEY, name TEXT COLLATE {COLLATION}, numeric TEXT, type TEXT, "optOut" INTEGER DEFAULT 0,
-        invalid INTEGER DEFAULT 0, deleted INTEGER DEFAULT 0)""",
-    'CREATE INDEX IF NOT EXISTS "PhoneNumber.name" ON "PhoneNumber" (name)',
-    'CREATE INDEX IF NOT EXISTS "PhoneNumber.numeric" ON "PhoneNumber" (numeric)',
-    """CREATE TABLE IF NOT EXISTS "EntityPhoneNumber" ("entityId" TEXT, "entityType" TEXT, "phoneNumberId" TEXT, "primary" INTEGER DEFAULT 0,
+    f"""CREATE TABLE IF NOT EXISTS "PhoneNumber" (
+        id TEXT PRIMARY KEY, name TEXT COLLATE {COLLATION}, numeric TEXT, type TEXT, {FLAGS})""",
+    """CREATE TABLE IF NOT EXISTS "EntityPhoneNumber" (
+        "entityId" TEXT, "entityType" TEXT, "phoneNumberId" TEXT, "primary" INTEGER DEFAULT 0,
         deleted INTEGER DEFAULT 0, PRIMARY KEY ("entityId", "entityType", "phoneNumberId")) WITHOUT ROWID""",
-    'CREATE INDEX IF NOT EXISTS "EntityPhoneNumber.phoneNumberId" ON "EntityPhoneNumber" ("phoneNumberId", "entityType")',
-    """CREATE TABLE IF NOT EXISTS "Subscription" ("entityId" TEXT, "entityType" TEXT, "userId" TEXT,
+    """CREATE TABLE IF NOT EXISTS "Subscription" (
+        "entityId" TEXT, "entityType" TEXT, "userId" TEXT,
         PRIMARY KEY ("entityId", "entityType", "userId")) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS "StarSubscription" ("entityId" TEXT, "entityType" TEXT, "userId" TEXT,
+    """CREATE TABLE IF NOT EXISTS "StarSubscription" (
+        "entityId" TEXT, "entityType" TEXT, "userId" TEXT,
         PRIMARY KEY ("entityId", "entityType", "userId")) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS "AuthToken" (token TEXT PRIMARY KEY, "userId" TEXT, secret TEXT, "isActive" INTEGER, "createdAt" TEXT)""",
-    """CREATE TABLE IF NOT EXISTS "CustomField" ("entityType" TEXT, name TEXT, spec TEXT, PRIMARY KEY ("entityType", name))""",
-    """CREATE TABLE IF NOT EXISTS "Secret" (name TEXT PRIMARY KEY, value TEXT)""",
-    """CREATE TABLE IF NOT EXISTS "NextNumber" (name TEXT PRIMARY KEY, value INTEGER)""",
+    """CREATE TABLE IF NOT EXISTS "AuthToken" (
+        token TEXT PRIMARY KEY, "userId" TEXT, secret TEXT, "isActive" INTEGER, "createdAt" TEXT)""",
+    """CREATE TABLE IF NOT EXISTS "CustomField" (
+        "entityType" TEXT, name TEXT, spec TEXT, PRIMARY KEY ("entityType", name))""",
+    'CREATE TABLE IF NOT EXISTS "Secret" (name TEXT PRIMARY KEY, value TEXT)',
+    'CREATE TABLE IF NOT EXISTS "NextNumber" (name TEXT PRIMARY KEY, value INTEGER)',
+)
+#: Table and columns of indexes that are not stated in the data files.
+SERVICE_INDEXES = (
+    ("EmailAddress", ("lower",)),
+    ("EntityEmailAddress", ("emailAddressId", "entityType")),
+    ("PhoneNumber", ("name",)),
+    ("PhoneNumber", ("numeric",)),
+    ("EntityPhoneNumber", ("phoneNumberId", "entityType")),
 )
 
 
@@ -55,6 +66,8 @@ def create(connection: sqlite3.Connection, definitions: Definitions) -> None:
     """Make every table that is missing and add every column that is missing."""
     for statement in SERVICE_TABLES:
         connection.execute(statement)
+    for table, columns in SERVICE_INDEXES:
+        create_index(connection, table, columns)
     for entity_def in definitions.values():
         create_entity_table(connection, entity_def)
     for entity_def in definitions.values():
@@ -80,10 +93,7 @@ def create_entity_table(connection: sqlite3.Connection, entity_def: EntityDef) -
     stored = {a.name for a in entity_def.stored_attributes()}
     for index in indexes:
         if stored.issuperset(index):
-            columns_sql = ", ".join(quoted(name) for name in index)
-            connection.execute(
-                f"CREATE INDEX IF NOT EXISTS {quoted(table + '.' + '.'.join(index))} ON {quoted(table)} ({columns_sql})"
-            )
+            create_index(connection, table, index)
 
 
 def create_middle_table(connection: sqlite3.Connection, link: LinkDef) -> None:
@@ -104,16 +114,22 @@ def create_middle_table(connection: sqlite3.Connection, link: LinkDef) -> None:
         if name not in present:
             sql_type = "INTEGER" if kind == "bool" else f"TEXT COLLATE {COLLATION}"
             connection.execute(f"ALTER TABLE {quoted(link.middle)} ADD COLUMN {quoted(name)} {sql_type}")
-    index = f"{link.middle}.{link.distant_key}"
-    columns_sql = f"{quoted(link.distant_key)}, {quoted(link.near_key)}"
-    connection.execute(f"CREATE INDEX IF NOT EXISTS {quoted(index)} ON {quoted(link.middle)} ({columns_sql})")
+    create_index(connection, link.middle, (link.distant_key, link.near_key))
+
+
+def create_index(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> None:
+    """An index, unless it is there."""
+    name = quoted(f"{table}.{'.'.join(columns)}")
+    connection.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {quoted(table)} ({', '.join(map(quoted, columns))})")
 
 
 def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Names of a table's columns; empty if there is no such table."""
     return {row["name"] for row in connection.execute(f"PRAGMA table_info({quoted(table)})")}
 
 
 def column(attribute: AttributeDef, entity_def: EntityDef) -> str:
+    """A column as it is declared."""
     sql_type = TYPES[attribute.kind]
     field_def = entity_def.fields.get(attribute.field)
     if field_def is not None and field_def.type == "enum":

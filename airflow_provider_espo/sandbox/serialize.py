@@ -1,4 +1,7 @@
-"""Turns rows into records as the API shows them: one record with all that belongs to it, or a list of what was selected."""
+"""Turns rows into records as the API shows them: one in full, or a list of what was selected."""
+
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.addresses import email_book, phone_book
+from airflow_provider_espo.sandbox.attributes import PERSON_NAME_SQL
 from airflow_provider_espo.sandbox.links import Relation
 from airflow_provider_espo.sandbox.storage import ROOT, Storage, from_database
 
@@ -101,8 +105,8 @@ class Serializer:
 
     def _followers(self, entity_def: EntityDef, record_id: str, user: CurrentUser) -> dict[str, Any]:
         rows = self._storage.rows(
-            "SELECT s.\"userId\" AS id, u.type, TRIM(COALESCE(u.\"firstName\", '') || ' ' || COALESCE(u.\"lastName\", ''))"
-            ' AS name FROM "Subscription" s JOIN "User" u ON u.id = s."userId" AND u.deleted = 0'
+            f'SELECT s."userId" AS id, u.type, {PERSON_NAME_SQL.replace("{t}", "u")} AS name FROM "Subscription" s'
+            ' JOIN "User" u ON u.id = s."userId" AND u.deleted = 0'
             ' WHERE s."entityId" = ? AND s."entityType" = ? ORDER BY s."userId"',
             [record_id, entity_def.name],
         )
@@ -117,7 +121,10 @@ class Serializer:
         if not ids:
             return set()
         marks = ", ".join("?" * len(ids))
-        sql = f'SELECT "entityId" FROM "StarSubscription" WHERE "entityType" = ? AND "userId" = ? AND "entityId" IN ({marks})'
+        sql = (
+            'SELECT "entityId" FROM "StarSubscription"'
+            f' WHERE "entityType" = ? AND "userId" = ? AND "entityId" IN ({marks})'
+        )
         return set(self._storage.column(sql, [entity_def.name, user.id, *ids]))
 
     # --- lists ---

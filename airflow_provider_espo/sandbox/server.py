@@ -77,7 +77,7 @@ class SandboxServer:
     def url(self) -> str:
         """Address of the site, without ``/api/v1``."""
         host, port = self._socket.getsockname()[:2]
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
         return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
     @property
@@ -150,7 +150,7 @@ class SandboxServer:
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens on an address; bound here, so that its port is known and taken before anything else starts."""
+    """A socket that listens on an address: its port is known and taken before anything else starts."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -2,30 +2,39 @@
 
 Tables (names and columns are quoted identifiers, spelled as EspoCRM spells them):
 
-* one for each entity type, named as the type; a column for each *stored* attribute, named as the attribute; ``id`` is the primary
-  key (binary order; tables are ``WITHOUT ROWID``, so that paging by id reads a contiguous run at any depth); ``deleted`` is 0 or 1;
+* one for each entity type, named as the type; a column for each *stored* attribute, named as the attribute;
+  ``id`` is the primary key (binary order; tables are ``WITHOUT ROWID``, so that paging by id reads a
+  contiguous run at any depth); ``deleted`` is 0 or 1;
 * middle tables of many-to-many links: near key, distant key, (``entityType`` if shared), role columns, ``deleted``;
-* ``EmailAddress`` (id, name, lower, optOut, invalid, deleted), ``EntityEmailAddress`` (entityId, entityType, emailAddressId, primary, deleted),
-  ``PhoneNumber`` (id, name, numeric, type, optOut, invalid, deleted), ``EntityPhoneNumber``;
-* ``Subscription`` (followers: entityId, entityType, userId), ``StarSubscription`` (the same), ``AuthToken``, ``CustomField``.
+* ``EmailAddress`` (id, name, lower, optOut, invalid, deleted), ``EntityEmailAddress`` (entityId,
+  entityType, emailAddressId, primary, deleted), ``PhoneNumber`` (id, name, numeric, type, optOut, invalid,
+  deleted), ``EntityPhoneNumber``;
+* ``Subscription`` (followers: entityId, entityType, userId), ``StarSubscription`` (the same),
+  ``AuthToken``, ``CustomField``.
 
-Values: bool 0/1; lists and objects JSON text; date ``YYYY-MM-DD``; datetime ``YYYY-MM-DD HH:MM:SS`` in UTC; currency REAL. Text columns
-have the collation ``ESPO`` (see ``collation.py``), id and key columns are binary, enum columns ``NOCASE``. The SQL operator ``LIKE``
-is replaced by one with the same idea of equality (``ESCAPE`` works); ``espo_rate(code)`` is the rate of a currency (NULL if unknown).
+Values: bool 0/1; lists and objects JSON text; date ``YYYY-MM-DD``; datetime ``YYYY-MM-DD HH:MM:SS`` in UTC;
+currency REAL. Text columns have the collation ``ESPO`` (see ``collation.py``), id and key columns are
+binary, enum columns ``NOCASE``. The SQL operator ``LIKE`` is replaced by one with the same idea of equality
+(``ESCAPE`` works); ``espo_rate(code)`` is the rate of a currency (NULL if unknown).
 
 **Seam to the search** (``sandbox/search``). Its entry is::
 
     find(storage, entity_def, params, user, *, attributes, conditions=()) -> Collection
 
-``params`` are the parsed search parameters, ``attributes`` the names to fetch (each has an SQL expression; which ones a ``select`` means is
-decided by the caller), ``conditions`` further ``(sql, params)`` pairs that hold (rights, the link of a list of related records), in
-which the root table has the alias :data:`ROOT`. ``Collection`` has ``total`` and ``rows``: dicts of attribute name to *database*
-value, as :meth:`Storage.rows` gives them (``SELECT <attribute.sql("t")> AS "<name>" ... FROM "<EntityType>" t WHERE t.deleted = 0 ...``).
-``serialize.py`` turns them into records.
+``params`` are the parsed search parameters, ``attributes`` the names to fetch (each has an SQL expression;
+which ones a ``select`` means is decided by the caller), ``conditions`` further ``(sql, params)`` pairs that
+hold (rights, the link of a list of related records), in which the root table has the alias :data:`ROOT`.
+``Collection`` has ``total`` and ``rows``: dicts of attribute name to *database* value, as
+:meth:`Storage.rows` gives them (``SELECT <attribute.sql("t")> AS "<name>" ... FROM "<EntityType>" t WHERE
+t.deleted = 0 ...``). ``serialize.py`` turns them into records.
 
-Threads: reading needs no lock with a database file (WAL, a connection for each thread); an in-memory database has one connection, used by
-one thread at a time. Writes go through :meth:`Storage.transaction`, one at a time in the process.
+Threads: reading needs no lock with a database file (WAL, a connection for each thread); an in-memory
+database has one connection, used by one thread at a time. Writes go through :meth:`Storage.transaction`,
+one at a time in the process.
 """
+
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
 
 from __future__ import annotations
 
@@ -50,6 +59,7 @@ Condition = tuple[str, Sequence[Any]]
 
 
 def utc_now() -> dt.datetime:
+    """The present."""
     return dt.datetime.now(dt.UTC)
 
 
@@ -71,6 +81,7 @@ class IdGenerator:
         self._lock = threading.Lock()
 
     def __call__(self) -> str:
+        """A new id."""
         with self._lock:
             self._last = max(self._last + 1, int(self._clock().timestamp() * 1_000_000))
             seconds, microseconds = divmod(self._last, 1_000_000)

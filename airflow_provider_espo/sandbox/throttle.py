@@ -1,4 +1,4 @@
-"""The brake on failed logins: EspoCRM refuses everyone from an address with too many of them, also those with a good key."""
+"""The brake on failed logins: an address with too many of them is refused, also with a good key."""
 
 from __future__ import annotations
 

@@ -30,8 +30,10 @@ class CurrentUser:
 
     @property
     def is_admin(self) -> bool:
+        """Whether nothing is forbidden."""
         return self.type in ("admin", "super-admin")
 
     @property
     def is_api(self) -> bool:
+        """Whether it is a program and not a person."""
         return self.type == "api"

@@ -1,9 +1,10 @@
-"""What becomes of a value that a client sends: how it is cast for its attribute, and which rule of its field it breaks."""
+"""What becomes of a value that a client sends: how it is cast, and which rule of its field it breaks."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from airflow_provider_espo.sandbox import phone
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, FieldDef
+    from airflow_provider_espo.sandbox.definitions import AttributeDef, FieldDef
     from airflow_provider_espo.sandbox.settings import Settings
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -140,44 +141,15 @@ def is_email(value: str) -> bool:
 # --- rules ---
 
 
-def broken_rule(
-    field_def: FieldDef, entity_def: EntityDef, record: Mapping[str, Any], settings: Settings
-) -> str | None:
-    """The first rule of a field that a record breaks (``required``, ``valid``, ``maxLength``, ...), or None.
+def broken_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """Find the first rule of a field that a record breaks (``required``, ``valid``, ``maxLength``, ...), or None.
 
     :param record: attributes of the record as it would be stored
     """
     if field_def.required and "suppressRequired" not in field_def.flags and is_missing(field_def, record):
         return "required"
-    if field_def.any_of and is_missing_name(field_def, record):
-        return "required"
-    value = record.get(field_def.name)
-    match field_def.type:
-        case "varchar" | "text" | "url" | "password" if value is not None:
-            return broken_text_rule(field_def, str(value))
-        case "enum":
-            return broken_option_rule(field_def, record, settings)
-        case "int" | "float" | "currency" if value is not None:
-            return broken_number_rule(field_def, record, settings)
-        case "date" if value is not None and not is_date(value):
-            return "valid"
-        case "datetime" if value is not None and not is_datetime(value):
-            return "valid"
-        case "datetimeOptional":
-            day = record.get(f"{field_def.name}Date")
-            bad_time = value is not None and not is_datetime(value)
-            return "valid" if bad_time or (day is not None and not is_date(day)) else None
-        case "email":
-            return broken_email_rule(field_def, record)
-        case "phone":
-            return broken_phone_rule(field_def, record)
-        case "array" | "multiEnum" | "checklist" | "urlMultiple" if value is not None:
-            return broken_list_rule(field_def, value)
-        case "linkParent":
-            return broken_parent_rule(field_def, record)
-        case "linkMultiple" if limit := field_def.extra.get("maxCount"):
-            return "maxCount" if len(record.get(f"{field_def.name}Ids") or ()) > limit else None
-    return None
+    rule = RULES.get(field_def.type)
+    return rule(field_def, record, settings) if rule is not None else None
 
 
 def is_missing(field_def: FieldDef, record: Mapping[str, Any]) -> bool:
@@ -207,18 +179,26 @@ def is_missing_name(field_def: FieldDef, record: Mapping[str, Any]) -> bool:
     return is_missing(field_def, record) and not any(stand_ins)
 
 
-def broken_text_rule(field_def: FieldDef, value: str) -> str | None:
+def broken_name_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """Some people need a name or something that stands for it."""
+    return "required" if field_def.any_of and is_missing_name(field_def, record) else None
+
+
+def broken_text_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """Length, and characters that names do not have."""
+    if (value := record.get(field_def.name)) is None:
+        return None
+    text = str(value)
     limit = field_def.max_length or (None if field_def.type == "text" else DEFAULT_MAX_LENGTH)
-    if field_def.type == "url" and not is_url(value):
+    if field_def.type == "url" and not is_url(text):
         return "valid"
-    if limit is not None and len(value) > limit:
+    if limit is not None and len(text) > limit:
         return "maxLength"
-    if "pattern" in field_def.flags and BAD_CHARACTERS.search(value):
-        return "pattern"
-    return None
+    return "pattern" if "pattern" in field_def.flags and BAD_CHARACTERS.search(text) else None
 
 
 def broken_option_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """One of the options; nothing only if that is one of them."""
     value = record.get(field_def.name)
     if not field_def.options or (value is None and field_def.name not in record):
         return None
@@ -226,19 +206,35 @@ def broken_option_rule(field_def: FieldDef, record: Mapping[str, Any], settings:
 
 
 def broken_number_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
-    value = record[field_def.name]
+    """A number within its bounds, in a currency that is in use."""
+    if (value := record.get(field_def.name)) is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "valid"
-    if field_def.type == "currency":
-        currency = record.get(f"{field_def.name}Currency")
-        if currency is not None and currency not in settings.currency_list:
-            return "validCurrency"
+    currency = record.get(f"{field_def.name}Currency") if field_def.type == "currency" else None
+    if currency is not None and currency not in settings.currency_list:
+        return "validCurrency"
     if field_def.min is not None and value < field_def.min:
         return "min"
     return "max" if field_def.max is not None and value > field_def.max else None
 
 
-def broken_email_rule(field_def: FieldDef, record: Mapping[str, Any]) -> str | None:
+def broken_date_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """A day of the calendar."""
+    value = record.get(field_def.name)
+    return None if value is None or is_date(value) else "valid"
+
+
+def broken_datetime_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """A time in UTC; for some fields a day may stand for it."""
+    value = record.get(field_def.name)
+    day = record.get(f"{field_def.name}Date") if field_def.type == "datetimeOptional" else None
+    is_bad = (value is not None and not is_datetime(value)) or (day is not None and not is_date(day))
+    return "valid" if is_bad else None
+
+
+def broken_email_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """E-mail addresses that can exist."""
     addresses = [record.get(field_def.name)]
     for item in record.get(f"{field_def.name}Data") or ():
         if not isinstance(item, dict):
@@ -247,7 +243,8 @@ def broken_email_rule(field_def: FieldDef, record: Mapping[str, Any]) -> str | N
     return None if all(a is None or (isinstance(a, str) and is_email(a)) for a in addresses) else "emailAddress"
 
 
-def broken_phone_rule(field_def: FieldDef, record: Mapping[str, Any]) -> str | None:
+def broken_phone_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """Phone numbers that can exist."""
     numbers = [record.get(field_def.name)]
     for item in record.get(f"{field_def.name}Data") or ():
         if not isinstance(item, dict):
@@ -256,18 +253,43 @@ def broken_phone_rule(field_def: FieldDef, record: Mapping[str, Any]) -> str | N
     return None if all(n is None or phone.is_possible(n) for n in numbers) else "valid"
 
 
-def broken_list_rule(field_def: FieldDef, value: Any) -> str | None:
+def broken_list_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """A list of texts, from the options if those are all that there is."""
+    if (value := record.get(field_def.name)) is None:
+        return None
     if not isinstance(value, list):
         return "array"
     if not all(isinstance(item, str) for item in value):
         return "arrayOfString"
-    if field_def.options and field_def.type != "array" and not set(value) <= set(field_def.options):
-        return "valid"
-    return None
+    is_closed = field_def.options and field_def.type in ("multiEnum", "checklist")
+    return "valid" if is_closed and not set(value) <= set(field_def.options or ()) else None
 
 
-def broken_parent_rule(field_def: FieldDef, record: Mapping[str, Any]) -> str | None:
+def broken_parent_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """A parent of one of the allowed types."""
     parent_type, parent_id = record.get(f"{field_def.name}Type"), record.get(f"{field_def.name}Id")
-    if parent_id is not None and field_def.entity_types and parent_type not in field_def.entity_types:
-        return "valid"
-    return None
+    is_bad = parent_id is not None and field_def.entity_types and parent_type not in field_def.entity_types
+    return "valid" if is_bad else None
+
+
+def broken_count_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """Not more linked records than a field takes."""
+    limit = field_def.extra.get("maxCount")
+    return "maxCount" if limit and len(record.get(f"{field_def.name}Ids") or ()) > limit else None
+
+
+Rule = Callable[["FieldDef", "Mapping[str, Any]", "Settings"], "str | None"]
+
+RULES: dict[str, Rule] = {
+    "personName": broken_name_rule,
+    **dict.fromkeys(("varchar", "text", "url", "password"), broken_text_rule),
+    "enum": broken_option_rule,
+    **dict.fromkeys(("int", "float", "currency"), broken_number_rule),
+    "date": broken_date_rule,
+    **dict.fromkeys(("datetime", "datetimeOptional"), broken_datetime_rule),
+    "email": broken_email_rule,
+    "phone": broken_phone_rule,
+    **dict.fromkeys(("array", "multiEnum", "checklist", "urlMultiple"), broken_list_rule),
+    "linkParent": broken_parent_rule,
+    "linkMultiple": broken_count_rule,
+}

@@ -1,4 +1,4 @@
-"""What answers which path. Each module registers its own routes; :func:`register_all` puts them in the order of a real server."""
+"""What answers which path. Each module registers its own routes, :func:`register_all` all of them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Actions of controllers: ``{EntityType}/action/{name}``."""
 
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

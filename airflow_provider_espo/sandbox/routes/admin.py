@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox.definition_files import DefinitionError
+from airflow_provider_espo.sandbox.definition_lines import DefinitionError
 from airflow_provider_espo.sandbox.errors import ApiError
 from airflow_provider_espo.sandbox.metadata import field_metadata
 from airflow_provider_espo.sandbox.routes.common import need_admin

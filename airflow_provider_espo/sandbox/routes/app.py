@@ -20,7 +20,7 @@ def register(router: Router) -> None:
     router.add("GET", "", index)
     router.add("GET", "/App/user", app_user)
     router.add("GET", "/App/about", about)
-    router.add("GET", "/App/appParams", lambda context: app_params(context))
+    router.add("GET", "/App/appParams", app_params)
     router.add("POST", "/App/destroyAuthToken", destroy_token)
 
 

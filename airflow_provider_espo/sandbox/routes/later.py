@@ -1,7 +1,7 @@
 """Endpoints that the sandbox does not answer yet, as far as the rights that they need go.
 
-Who lacks the right gets the answer of a real server. Who has it gets 404, as from a server without that endpoint. A module that builds one
-of these takes its entry out of here.
+Who lacks the right gets the answer of a real server. Who has it gets 404, as from a server without that
+endpoint. A module that builds one of these takes its entry out of here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def admin_only(context: Context) -> Reply:
 
 
 def mass_action(context: Context) -> Reply:
-    """Mass actions need the right to do the same with one record, and a permission if they change values or go by a search."""
+    """Mass actions need the right for one record, and mostly a permission besides."""
     body, user = context.body, context.user
     action, params = body.get("action"), body.get("params") or {}
     entity_type = str(body.get("entityType"))

@@ -1,5 +1,8 @@
 """Related records: lists them, links and unlinks them."""
 
+
+# ruff: noqa: S608 - identifiers come from the definitions, values are parameters
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -64,7 +67,7 @@ def list_related(context: Context) -> dict[str, Any]:
 
 
 def create_link(context: Context) -> bool:
-    """Link a record with one, several, or all that a search finds. Without any of these: False, and nothing is looked at."""
+    """Link a record with one, several, or all that a search finds. Without any of these: False."""
     entity_def = entity_of(context)
     if context.body.get("massRelate"):
         return relate_found(context, entity_def)
