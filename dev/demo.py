@@ -61,7 +61,6 @@ def _print_report(first: dict[str, Any], second: dict[str, Any]) -> None:
         _say(f"{count:>6}  {note}")
     _say("")
     _say(f"Report of the first run, with the line of each reject: {WORK / 'first' / 'report.md'}")
-    _say(f"Target list: {first['target_list']}")
 
 
 def _say(text: str) -> None:
