@@ -32,10 +32,10 @@ def enough_records(
         count = yield from count_records(state, entity_type, **filters)
         if count < min_count:
             return None
-        found = yield from list_records(state, entity_type, select=["id"], limit=MAX_IDS, **filters)
+        found = yield from list_records(state, entity_type, select=["id"], validate=False, limit=MAX_IDS, **filters)
         return {"count": count, "ids": [record["id"] for record in found]}
     # To read a few ids is cheap on a big table, to count is not: it is done once, when the wait is over.
-    found = yield from list_records(state, entity_type, select=["id"], limit=MAX_IDS, **filters)
+    found = yield from list_records(state, entity_type, select=["id"], validate=False, limit=MAX_IDS, **filters)
     if len(found) < min_count:
         return None
     count = len(found)

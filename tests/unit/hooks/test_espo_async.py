@@ -1,0 +1,113 @@
+"""The asynchronous hook on a triggerer's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.cache import SecretCache
+from airflow.sdk.execution_time.comms import ConnectionResult, GetConnection, MaskSecret
+
+from airflow_provider_espo.exceptions import EspoConfigError
+from airflow_provider_espo.hooks.espo import EspoAsyncHook
+from tests.unit.crm import API_KEY, LEAD, Crm, page
+
+
+async def test_hooks_of_a_connection_share_one_client_and_the_last_one_closes_it(crm: Crm) -> None:
+    async with EspoAsyncHook() as one:
+        async with EspoAsyncHook() as two:
+            assert await one.get_async_conn() is await two.get_async_conn()
+        assert (await one.whoami())["user_name"] == "airflow"
+    async with EspoAsyncHook() as three:
+        assert (await three.whoami())["user_name"] == "airflow"
+
+
+async def test_one_hook_used_by_many_coroutines_takes_one_client(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    make = httpx.AsyncClient.__init__
+
+    def note(self: httpx.AsyncClient, *args: Any, **kwargs: Any) -> None:
+        made.append(threading.get_ident())
+        make(self, *args, **kwargs)
+
+    monkeypatch.setattr(httpx.AsyncClient, "__init__", note)
+    async with EspoAsyncHook() as hook:
+        users = await asyncio.gather(*(hook.whoami() for _ in range(20)))
+        clients = {id(await hook.get_async_conn()) for _ in range(3)}
+    assert len(users) == 20
+    assert len(clients) == 1
+    # Made once, and not on the loop's thread: it reads the CA store.
+    assert len(made) == 1
+    assert made[0] != threading.get_ident()
+
+
+async def test_all_of_the_blocking_hooks_methods_are_there_as_coroutines(crm: Crm) -> None:
+    crm.on("GET", f"Lead/{LEAD}", {"id": LEAD, "lastName": "Nowak"})
+    crm.on("GET", "Lead", page({"id": LEAD}))
+    async with EspoAsyncHook() as hook:
+        assert await hook.get_record("Lead", LEAD) == {"id": LEAD, "lastName": "Nowak"}
+        assert await hook.list_records("Lead", select=["id"]) == [{"id": LEAD}]
+        assert [one async for one in hook.iter_records("Lead", select=["id"])] == [{"id": LEAD}]
+
+
+async def test_an_incomplete_connection_is_an_error(connect: Callable[..., str]) -> None:
+    connect(password=None)
+    async with EspoAsyncHook() as hook:
+        with pytest.raises(EspoConfigError, match="password is missing"):
+            await hook.whoami()
+
+
+async def test_a_closed_hook_may_be_used_again(crm: Crm) -> None:
+    hook = EspoAsyncHook()
+    await hook.whoami()
+    await hook.close()
+    assert (await hook.whoami())["user_name"] == "airflow"
+    await hook.close()
+    await hook.close()
+
+
+class Supervisor:
+    """Airflow's supervisor as a triggerer's loop sees it: to wait for it without ``await`` would be a deadlock."""
+
+    def __init__(self) -> None:
+        self.masked: list[Any] = []
+        self.blocked: list[str] = []
+
+    def send(self, message: Any) -> None:
+        self.blocked.append(type(message).__name__)
+        raise RuntimeError("a blocking call on the loop")
+
+    async def asend(self, message: Any) -> Any:
+        if isinstance(message, MaskSecret):
+            self.masked.append(message.value)
+            return None
+        assert isinstance(message, GetConnection)
+        return ConnectionResult.model_validate(
+            {
+                "conn_id": message.conn_id,
+                "conn_type": "espo",
+                "host": Crm.url,
+                "schema": None,
+                "login": None,
+                "password": API_KEY,
+                "port": None,
+                "extra": '{"headers": {"X-Gateway-Token": "gateway-s3cret"}}',
+            }
+        )
+
+
+async def test_nothing_waits_for_the_supervisor_on_the_loop(crm: Crm, monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    monkeypatch.setattr(SecretCache, "_cache", None)
+    async with EspoAsyncHook("from_supervisor") as hook:
+        assert (await hook.whoami())["user_name"] == "airflow"
+    assert supervisor.blocked == []
+    masked = [one for value in supervisor.masked for one in (value if isinstance(value, list) else [value])]
+    assert "gateway-s3cret" in masked
+    assert crm.sent[0].headers["x-gateway-token"] == "gateway-s3cret"
