@@ -13,9 +13,12 @@ from airflow_provider_espo.sandbox.application import Sandbox
 from airflow_provider_espo.sandbox.asgi import asgi_app
 from airflow_provider_espo.sandbox.demo_user import DemoUser
 from airflow_provider_espo.sandbox.fixture import ensure_fixture
+from airflow_provider_espo.sandbox.storage import utc_now
 from airflow_provider_espo.sandbox.throttle import LoginThrottle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
     from types import TracebackType
 
     from airflow_provider_espo.sandbox.settings import Settings
@@ -33,6 +36,7 @@ class SandboxServer:
     :param demo_data: whether to fill in a small CRM, and let a demo user answer new leads
     :param answer_after: seconds after which the demo user answers a lead
     :param settings: settings of the CRM
+    :param clock: gives the CRM's time
     :raises OSError: if the port is in use
     :raises StorageError: if the database cannot be used
     """
@@ -47,11 +51,12 @@ class SandboxServer:
         demo_data: bool = False,
         answer_after: float = 4,
         settings: Settings | None = None,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._host = host
         self._socket = bound_socket(host, port)
         try:
-            self.sandbox = Sandbox(database, settings=settings, throttle=LoginThrottle(enabled=throttle))
+            self.sandbox = Sandbox(database, settings=settings, throttle=LoginThrottle(enabled=throttle), clock=clock)
             self._credentials = ensure_fixture(self.sandbox.storage)
             self._demo_user: DemoUser | None = None
             if demo_data:
