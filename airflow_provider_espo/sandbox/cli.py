@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
 EPILOG = "The URL is printed as soon as the sandbox listens. Stop it with Ctrl-C."
 
@@ -98,11 +100,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server.stop()
         return complain(str(error))
     print(server.url, flush=True)
+    signal.signal(signal.SIGTERM, interrupt)
     try:
         server.run()
     except KeyboardInterrupt:
         server.stop()
     return 0
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """End in the same orderly way as with Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def reason_of(error: OSError) -> str:

@@ -39,6 +39,8 @@ def current_values(change: Change, attribute_name: str) -> dict[str, Any]:
         names = address_parts(field_def)
     elif field_def.type == "currency":
         names = [field_def.name, f"{field_def.name}Currency"]
+    elif field_def.type == "datetimeOptional":
+        names = [field_def.name, f"{field_def.name}Date"]
     else:
         names = [a.name for a in entity_def.attributes.values() if a.field == field_def.name]
     return {name: change.old.get(name) for name in names if name in change.old}

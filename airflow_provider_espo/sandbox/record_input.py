@@ -120,6 +120,8 @@ def owning_field(entity_def: EntityDef, attribute: AttributeDef) -> FieldDef | N
             return field_def
         if field_def.type == "currency" and attribute.name in (field_def.name, f"{field_def.name}Currency"):
             return field_def
+        if field_def.type == "datetimeOptional" and attribute.name == f"{field_def.name}Date":
+            return field_def
     return entity_def.fields.get(attribute.field)
 
 

@@ -113,6 +113,7 @@ class Storage:
         self._write_lock = threading.RLock()
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
         self._memory = self._connect() if path == ":memory:" else None
         try:
             with self.transaction() as connection:
@@ -139,38 +140,44 @@ class Storage:
         self._connections.append(connection)
         return connection
 
-    def _connection(self) -> sqlite3.Connection:
-        """The connection of the calling thread. Callers that share one (in memory) hold the write lock."""
-        if self._memory is not None:
-            return self._memory
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-        return connection
-
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        if self._memory is None:
-            yield self._connection()
-        else:
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for this thread alone; within a transaction that of the transaction."""
+        if self._memory is not None:
             with self._write_lock:
                 yield self._memory
+            return
+        current: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if current is not None:
+            yield current
+            return
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            yield connection
+        finally:
+            self._idle.append(connection)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """A write transaction: all or nothing, one at a time. An inner transaction is part of the outer one."""
-        with self._write_lock:
-            connection = self._connection()
+        with self._write_lock, self._connection() as connection:
             if connection.in_transaction:
                 yield connection
                 return
+            self._local.connection = connection
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
+            else:
+                connection.execute("COMMIT")
+            finally:
+                self._local.connection = None
 
     def close(self) -> None:
         """Close every connection."""
@@ -178,6 +185,7 @@ class Storage:
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
+            self._idle.clear()
 
     def _rate(self, code: str | None) -> float | None:
         return self.settings.currency_rates.get(code) if code else None
@@ -186,7 +194,7 @@ class Storage:
 
     def rows(self, sql: str, params: Iterable[Any] = ()) -> list[dict[str, Any]]:
         """All rows of a query as dicts of column name to database value."""
-        with self._reading() as connection:
+        with self._connection() as connection:
             cursor = connection.execute(sql, tuple(params))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
@@ -198,7 +206,7 @@ class Storage:
 
     def column(self, sql: str, params: Iterable[Any] = ()) -> list[Any]:
         """The first value of each row."""
-        with self._reading() as connection:
+        with self._connection() as connection:
             return [row[0] for row in connection.execute(sql, tuple(params))]
 
     def value(self, sql: str, params: Iterable[Any] = ()) -> Any:
