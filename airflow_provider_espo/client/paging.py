@@ -1,27 +1,38 @@
 """Paging as small state machines: which page to ask for next, what of it is new, when it is over.
 
 Promise: every record that is there throughout the walk, and matches throughout, comes exactly once, whatever is
-created or deleted meanwhile, as long as the order is by an attribute that never changes and is never null (``id``, ``createdAt``,
-``number``). Ordered by ``modifiedAt`` too: a record that is changed during the walk is not lost and not repeated.
-Ordered by anything else only the offset is left to page by, and a record can be missed when another is deleted, or
-changes its place, during the walk; none comes twice.
+created or deleted meanwhile, as long as the order is by an attribute that never changes and is never null (``id``,
+``createdAt``, an autoincrement ``number``). Ordered by ``modifiedAt`` too: a record that is changed during the walk is
+not lost and not repeated. Ordered by anything else only the offset is left to page by, and a record can be missed when
+another is deleted, or changes its place, during the walk; none comes twice.
+
+A walk by ``id``, ``createdAt`` or ``number`` remembers the ids of one page. One by ``modifiedAt`` or by offset has to
+remember the ids of all it has handed out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoInputError
 from airflow_provider_espo.client.search import Search
 from airflow_provider_espo.client.wire import Record
 
-#: Attributes that are never null. With the id as tie-breaker they make a position that holds while records come and go.
+#: Attributes that are never null. With the id as tie-breaker (EspoCRM adds it since 7.1) they make a position that
+#: holds while records come and go.
 KEYSET_ATTRIBUTES = frozenset({"createdAt", "modifiedAt", "number"})
 _CHANGING = frozenset({"modifiedAt"})
 
-#: ``total`` of a page when EspoCRM does not count and there are no more records.
+#: ``total`` of a page when EspoCRM does not count: there are more records, there are no more.
+_MORE = -1
 _NO_MORE = -2
+
+#: Pages in a row with nothing new on them that a walk by offset puts up with. New records in front of the offset push
+#: known ones onto the next page; a server that ignores the offset does so for ever.
+_STALE_PAGES = 10
+
+_SAME_PAGE = "The server gave records of the last page once more, so it ignores where the next one is to begin"
 
 
 class Pager(Protocol):
@@ -37,18 +48,26 @@ class Pager(Protocol):
         """Ask for smaller pages from now on."""
 
 
-def pager_for(search: Search, page_size: int, limit: int | None = None) -> Pager:
+def pager_for(
+    search: Search,
+    page_size: int,
+    limit: int | None = None,
+    *,
+    keyset: Collection[str] = KEYSET_ATTRIBUTES,
+) -> Pager:
     """Return the pager that fits a search's order.
 
     :param search: what to list; ``max_size`` and ``offset`` must not be set.
     :param page_size: records a request.
     :param limit: records in all, ``None`` for all there are.
+    :param keyset: attributes to page by as a position; any other but ``id`` goes by offset.
+    :raises EspoInputError: the limit is negative, or the search has a window of its own.
     """
     if limit is not None and limit < 0:
         raise EspoInputError("limit is negative")
     if search.order_by in (None, "id"):
         return IdPager(search, page_size, limit)
-    if search.order_by in KEYSET_ATTRIBUTES:
+    if search.order_by in keyset:
         return KeysetPager(search, page_size, limit)
     return OffsetPager(search, page_size, limit)
 
@@ -64,6 +83,7 @@ class _Walk:
         self._left = limit
         self._asked = 0
         self._over = limit == 0
+        self._last_page: frozenset[object] = frozenset()
 
     def shrink(self, page_size: int) -> None:
         """Ask for smaller pages from now on."""
@@ -73,6 +93,10 @@ class _Walk:
     def _descending(self) -> bool:
         return self._search.order == "desc"
 
+    @property
+    def _beyond(self) -> str:
+        return "lessThan" if self._descending else "greaterThan"
+
     def _size(self) -> int:
         self._asked = self._page_size if self._left is None else min(self._page_size, self._left)
         return self._asked
@@ -80,10 +104,19 @@ class _Walk:
     def _take(self, answer: Mapping[str, Any]) -> list[Record]:
         """Records of a page; notes whether it is the last."""
         rows = answer.get("list")
-        if not isinstance(rows, list):
-            raise EspoBadAnswerError("A page has no list of records")
-        self._over = len(rows) < self._asked or answer.get("total") == _NO_MORE
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
+            raise EspoBadAnswerError("A page has no list of records with ids")
+        total = answer.get("total")
+        # A real total is no reason to stop: EspoCRM counts in a query of its own, and when a record goes between the
+        # two queries the total is one short of what there is.
+        self._over = not rows or total == _NO_MORE or (len(rows) < self._asked and total != _MORE)
         return rows
+
+    def _refuse_same_page(self, places: frozenset[object]) -> None:
+        """Places are strictly beyond the last page's, or the server did not do as asked."""
+        if places & self._last_page:
+            raise EspoBadAnswerError(_SAME_PAGE)
+        self._last_page = places
 
     def _hand_out(self, rows: list[Record]) -> list[Record]:
         if self._left is not None:
@@ -107,17 +140,14 @@ class IdPager(_Walk):
         page = self._search.with_(order_by="id", order=self._search.order or "asc", max_size=self._size())
         if self._last_id is None:
             return page
-        beyond = "lessThan" if self._descending else "greaterThan"
-        return page.and_where({"type": beyond, "attribute": "id", "value": self._last_id})
+        return page.and_where({"type": self._beyond, "attribute": "id", "value": self._last_id})
 
     def receive(self, answer: Mapping[str, Any]) -> list[Record]:
         """Take a page's answer and return its records."""
         rows = self._take(answer)
         if rows:
-            last = str(rows[-1]["id"])
-            if last == self._last_id:
-                raise EspoBadAnswerError("The server gave the same page twice")
-            self._last_id = last
+            self._refuse_same_page(frozenset(str(row["id"]) for row in rows))
+            self._last_id = str(rows[-1]["id"])
         return self._hand_out(rows)
 
 
@@ -142,17 +172,16 @@ class KeysetPager(_Walk):
         if self._position is None:
             return page
         value, record_id = self._position
-        beyond = "lessThan" if self._descending else "greaterThan"
         return page.and_where(
             {
                 "type": "or",
                 "value": [
-                    {"type": beyond, "attribute": self._attribute, "value": value},
+                    {"type": self._beyond, "attribute": self._attribute, "value": value},
                     {
                         "type": "and",
                         "value": [
                             {"type": "equals", "attribute": self._attribute, "value": value},
-                            {"type": beyond, "attribute": "id", "value": record_id},
+                            {"type": self._beyond, "attribute": "id", "value": record_id},
                         ],
                     },
                 ],
@@ -162,32 +191,37 @@ class KeysetPager(_Walk):
     def receive(self, answer: Mapping[str, Any]) -> list[Record]:
         """Take a page's answer and return what of it is new."""
         rows = self._take(answer)
-        if rows:
-            last = rows[-1]
-            position = (last.get(self._attribute), str(last["id"]))
-            if position[0] is None:
-                raise EspoBadAnswerError(f"A record without {self._attribute} came in a list ordered by it")
-            if position == self._position:
-                raise EspoBadAnswerError("The server gave the same page twice")
-            if self._position is None:
-                self._newest = rows[0].get(self._attribute)
-            self._position = position
+        only_page = self._over and self._position is None
+        self._move_to_end_of(rows)
         if not self._changing:
             return self._hand_out(rows)
-        new = [row for row in rows if row["id"] not in self._seen]
+        new = [row for row in rows if str(row["id"]) not in self._seen]
         self._seen.update(str(row["id"]) for row in new)
-        if self._over and self._descending:
+        if self._over and self._descending and not only_page:
             self._go_after_the_changed()
         return self._hand_out(new)
 
+    def _move_to_end_of(self, rows: list[Record]) -> None:
+        if not rows:
+            return
+        places = [(row.get(self._attribute), str(row["id"])) for row in rows]
+        if not self._over and not all(isinstance(value, str | int) for value, _ in places):
+            raise EspoBadAnswerError(
+                f"A record without {self._attribute} came in a list ordered by it, which cannot be paged by it",
+                hint="Order by id",
+            )
+        self._refuse_same_page(frozenset((str(value), record_id) for value, record_id in places))
+        if self._position is None:
+            self._newest = places[0][0]
+        self._position = places[-1]
+
     def _go_after_the_changed(self) -> None:
         """After a walk from new to old: records changed meanwhile have moved behind it, so walk once more upwards."""
-        if self._newest is None:
-            return
         self._search = self._search.with_(order="asc").and_where(
             {"type": "greaterThanOrEquals", "attribute": self._attribute, "value": self._newest}
         )
         self._position = None
+        self._last_page = frozenset()
         self._over = False
 
 
@@ -198,6 +232,7 @@ class OffsetPager(_Walk):
         super().__init__(search, page_size, limit)
         self._offset = 0
         self._seen: set[str] = set()
+        self._stale = 0
 
     def next_search(self) -> Search | None:
         """Search for the next page, ``None`` when the walk is over."""
@@ -209,6 +244,9 @@ class OffsetPager(_Walk):
         """Take a page's answer and return what of it is new."""
         rows = self._take(answer)
         self._offset += len(rows)
-        new = [row for row in rows if row["id"] not in self._seen]
+        new = [row for row in rows if str(row["id"]) not in self._seen]
         self._seen.update(str(row["id"]) for row in new)
+        self._stale = 0 if new else self._stale + 1
+        if self._stale >= _STALE_PAGES and not self._over:
+            raise EspoBadAnswerError(_SAME_PAGE)
         return self._hand_out(new)

@@ -7,11 +7,13 @@ keys of some dozens are looked up at once, so that rows which change nothing cos
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypedDict, get_args
 
 from airflow_provider_espo.client.errors import (
     EspoAuthenticationError,
+    EspoBadAnswerError,
     EspoError,
     EspoInputError,
     EspoLoginThrottledError,
@@ -20,26 +22,31 @@ from airflow_provider_espo.client.errors import (
     EspoServerError,
     EspoTransportError,
 )
+from airflow_provider_espo.client.operations.keys import (
+    Found,
+    Key,
+    MatchKey,
+    check_match_names,
+)
 from airflow_provider_espo.client.operations.records import (
     OnDuplicate,
-    check_attributes,
-    check_match_names,
-    create_record,
+    check_on_duplicate,
+    create_wire,
     delete_record,
     update_record,
 )
 from airflow_provider_espo.client.operations.schema import writable
-from airflow_provider_espo.client.operations.upsert import check_key, has_key, is_whole_answer, look_up, upsert_wire
+from airflow_provider_espo.client.operations.upsert import upsert_wire
 from airflow_provider_espo.client.schema import EntitySchema
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.values import to_wire
-from airflow_provider_espo.client.wire import Operation, Record, entity_type_segment
+from airflow_provider_espo.client.wire import Operation, Record, entity_type_segment, record_id_segment
 
 WriteOperation = Literal["create", "update", "upsert", "delete"]
 
-#: Rows whose keys are looked up in one request: an address of about 3 KB.
+#: Rows whose keys are looked up in one request, and how long keys and names may make its URL. Web servers take 8 KB.
 _ROWS_AT_ONCE = 50
-_KEY_BYTES_AT_ONCE = 3000
+_BYTES_AT_ONCE = 5_000
 
 #: After one of these the next row would fare no better.
 _FATAL = (
@@ -49,6 +56,8 @@ _FATAL = (
     EspoRateLimitError,
     EspoTransportError,
 )
+
+_NOT_TRIED = "Not tried after an earlier error."
 
 
 class Outcome(TypedDict):
@@ -67,6 +76,7 @@ class Outcome(TypedDict):
 
 
 Row = tuple[int, Mapping[str, Any]]
+Lane = list[Row]
 
 
 def write_many(
@@ -94,8 +104,15 @@ def write_many(
     :return: for each row, in the order given, ``{"index", "id", "action", "error"}``; action ``created``, ``updated``,
         ``unchanged``, ``skipped``, ``deleted``, ``missing`` or ``failed``.
     :raises EspoUnknownNameError: an attribute that the server does not have, in any row.
+    :raises EspoInputError: rows that are no list, or an unknown ``operation`` or ``on_duplicate``.
     """
-    return Plan(state, entity_type, rows, operation, check_match_names(match_by), on_duplicate, validate)
+    return Plan(
+        MatchKey(state, entity_type_segment(entity_type), check_match_names(match_by)),
+        rows,
+        operation=operation,
+        on_duplicate=on_duplicate,
+        validate=validate,
+    )
 
 
 class Plan:
@@ -107,11 +124,10 @@ class Plan:
 
     def __init__(
         self,
-        state: ClientState,
-        entity_type: str,
+        key: MatchKey,
         rows: Sequence[Mapping[str, Any]],
+        *,
         operation: WriteOperation,
-        match_by: tuple[str, ...],
         on_duplicate: OnDuplicate,
         validate: bool,
     ) -> None:
@@ -119,34 +135,50 @@ class Plan:
             raise EspoInputError(
                 f"operation is {operation!r}", hint=f"Give one of {', '.join(get_args(WriteOperation))}"
             )
-        if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Sequence):
-            raise EspoInputError(f"Rows are a {type(rows).__name__} and not a list of dicts")
-        self._state = state
-        self._entity_type = entity_type_segment(entity_type)
+        if isinstance(rows, str | bytes | bytearray | Mapping) or not isinstance(rows, Sequence):
+            raise EspoInputError(
+                f"Rows are a {type(rows).__name__} and not a list of dicts",
+                hint="Give a list; of a generator make one with list(...)",
+            )
+        check_on_duplicate(on_duplicate)
+        self._state = key.state
+        self._entity_type = key.entity_type
+        self._key = key
         self._rows = rows
         self._operation = operation
-        self._match_by = match_by
         self._on_duplicate = on_duplicate
         self._validate = validate
-        self._schema: EntitySchema | None = None
         self._outcomes: dict[int, Outcome] = {}
         self._fatal: EspoError | None = None
+        self._answered = False
+        self._created: set[str] = set()
 
     def prepare(self) -> Operation[EntitySchema | None]:
         """Check all names of all rows, before anything is written."""
-        names = {name for row in self._rows if isinstance(row, Mapping) for name in row} - {"id"}
+        # A name that is no text (the csv module puts surplus cells under None) is that row's own mistake.
+        names = {
+            name for row in self._rows if isinstance(row, Mapping) for name in row if isinstance(name, str) and name
+        }
+        if self._operation in ("update", "delete"):
+            names.discard("id")
         if self._operation == "delete" or not names:
             return None
         if self._operation == "upsert":
-            names |= set(self._match_by)
-        return (yield from writable(self._state, self._entity_type, sorted(names, key=str), validate=self._validate))
+            names |= set(self._key.names)
+        updating = self._operation == "update"
+        schema = yield from writable(
+            self._state, self._entity_type, sorted(names), validate=self._validate, updating=updating
+        )
+        self._answered = schema is not None
+        return schema
 
     def operations(self, schema: EntitySchema | None) -> Iterator[Operation[list[Outcome]]]:
         """Operations that may run side by side: no two touch the same key."""
-        self._schema = schema
-        lanes = self._upsert_lanes() if self._operation == "upsert" else self._plain_lanes()
-        for lane in lanes:
-            yield self._upsert_lane(lane) if self._operation == "upsert" else self._plain_lane(lane)
+        self._key = replace(self._key, schema=schema)
+        if self._operation == "upsert":
+            yield from map(self._upsert_lane, self._upsert_lanes())
+        else:
+            yield from map(self._plain_lane, self._plain_lanes())
 
     def add(self, done: list[Outcome] | EspoError) -> None:
         """Take what one operation returned."""
@@ -168,108 +200,132 @@ class Plan:
 
     # -- one row after the other -------------------------------------------------------------------------------------
 
-    def _plain_lanes(self) -> Iterator[list[Row]]:
+    def _plain_lanes(self) -> Iterator[Lane]:
         """Rows of the same record in one lane."""
-        lanes: dict[object, list[Row]] = {}
+        lanes: dict[Hashable, Lane] = {}
         for index, row in enumerate(self._rows):
-            record_id = row.get("id") if isinstance(row, Mapping) else None
-            lanes.setdefault(record_id if isinstance(record_id, str) and record_id else index, []).append((index, row))
+            try:
+                values = self._checked(row)
+                lanes.setdefault(self._same_record(values), []).append((index, values))
+            except EspoError as error:
+                self.add([_failed(index, error)])
         yield from lanes.values()
 
-    def _plain_lane(self, lane: list[Row]) -> Operation[list[Outcome]]:
+    def _checked(self, row: object) -> Mapping[str, Any]:
+        """Values of a row ready to be sent, or why they are not."""
+        if not isinstance(row, Mapping):
+            raise EspoInputError(f"The row is a {type(row).__name__} and not a dict")
+        if self._operation in ("create", "upsert"):
+            return to_wire(row, self._key.schema)
+        try:
+            record_id_segment(row.get("id"))
+        except EspoInputError:
+            # Whatever stands there instead of an id may be somebody's name.
+            what = "has no usable id" if row.get("id") else "has no id"
+            raise EspoInputError(f"The row {what}", hint="Give the record's id in the column id") from None
+        return row
+
+    def _same_record(self, values: Mapping[str, Any]) -> Hashable:
+        """What rows have in common that may mean the same record."""
+        if self._operation != "create":
+            return str(values["id"])
+        if self._on_duplicate != "force":
+            try:
+                return self._key.of(values)
+            except EspoInputError:
+                pass
+        # Equal rows one after the other: should an answer get lost, it is known which record is the earlier row's.
+        return json.dumps(values, sort_keys=True)
+
+    def _plain_lane(self, lane: Lane) -> Operation[list[Outcome]]:
         outcomes = []
         for index, row in lane:
             outcomes.append((yield from self._tried(index, self._plain(row))))
         return outcomes
 
     def _plain(self, row: Mapping[str, Any]) -> Operation[Record]:
-        values = dict(check_attributes(row))
         if self._operation == "create":
-            return (
-                yield from create_record(
-                    self._state,
-                    self._entity_type,
-                    values,
-                    on_duplicate=self._on_duplicate,
-                    match_by=self._match_by,
-                    validate=self._validate,
-                )
-            )
-        record_id = values.pop("id", None)
+            result = yield from create_wire(self._key, row, on_duplicate=self._on_duplicate, claimed=self._created)
+            self._created.add(result["id"])
+            return result
         if self._operation == "delete":
-            return (yield from delete_record(self._state, self._entity_type, record_id))
-        return (
-            yield from update_record(self._state, self._entity_type, record_id, values, validate=self._validate)
-        )
+            return (yield from delete_record(self._state, self._entity_type, row["id"]))
+        values = {name: value for name, value in row.items() if name != "id"}
+        return (yield from update_record(self._state, self._entity_type, row["id"], values, validate=self._validate))
 
     # -- upsert ------------------------------------------------------------------------------------------------------
 
-    def _upsert_lanes(self) -> Iterator[list[Row]]:
+    def _upsert_lanes(self) -> Iterator[Lane]:
         """Rows ready to be sent, those with the same key in one lane, some dozens in each."""
-        groups: dict[str, list[Row]] = {}
+        groups: dict[Key, Lane] = {}
         for index, row in enumerate(self._rows):
             try:
-                wire = to_wire(check_attributes(row), self._schema)
-                check_key(wire, self._match_by)
+                wire = self._checked(row)
+                groups.setdefault(self._key.of(wire), []).append((index, wire))
             except EspoError as error:
                 self.add([_failed(index, error)])
-                continue
-            groups.setdefault(_key_text(wire, self._match_by), []).append((index, wire))
         most = max(1, min(_ROWS_AT_ONCE, -(-len(groups) // (2 * self._state.config.max_workers))))
-        lane: list[Row] = []
-        size = 0
-        for key, rows in groups.items():
-            if lane and (len(lane) >= most or size + len(key.encode()) > _KEY_BYTES_AT_ONCE):
+        names = sorted({name for rows in groups.values() for _, wire in rows for name in wire})
+        names_size = self._key.request_bytes([], names)
+        lane: Lane = []
+        keys, size = 0, names_size
+        for rows in groups.values():
+            key_size = self._key.request_bytes([rows[0][1]])
+            if lane and (keys >= most or size + key_size > _BYTES_AT_ONCE):
                 yield lane
-                lane, size = [], 0
+                lane, keys, size = [], 0, names_size
             lane += rows
-            size += len(key.encode())
+            keys += 1
+            size += key_size
         if lane:
             yield lane
 
-    def _upsert_lane(self, lane: list[Row]) -> Operation[list[Outcome]]:
-        try:
-            found = [] if self._fatal else (yield from self._look_up([wire for _, wire in lane]))
-        except EspoError as error:
-            self._note(error)
-            return [_failed(index, error) for index, _ in lane]
-        written: set[str] = set()
+    def _upsert_lane(self, lane: Lane) -> Operation[list[Outcome]]:
+        keys = [self._key.of(wire) for _, wire in lane]
+        known = yield from self._look_up(dict(zip(keys, (wire for _, wire in lane), strict=True)))
+        written: set[Key] = set()
         outcomes = []
-        for index, wire in lane:
-            key = _key_text(wire, self._match_by)
-            known = None if found is None or key in written else self._known(found, wire)
-            written.add(key)
-            writing = upsert_wire(
-                self._state, self._entity_type, wire, self._match_by, self._schema, found=known
-            )
-            outcomes.append((yield from self._tried(index, writing)))
+        for key, (index, wire) in zip(keys, lane, strict=True):
+            # What was found of a key is out of date once a row has been written to it.
+            found = known.get(key, []) if known is not None and key not in written else None
+            outcome = yield from self._tried(index, upsert_wire(self._key, wire, known=found))
+            if outcome["action"] != "unchanged":
+                written.add(key)
+            outcomes.append(outcome)
         return outcomes
 
-    def _look_up(self, wires: list[Mapping[str, Any]]) -> Operation[list[Record] | None]:
-        """Records with one of the keys; ``None`` if each row has to be looked up for itself."""
-        found = yield from look_up(self._state, self._entity_type, wires, self._match_by)
-        # A record may show none of the keys, such as one that has the address as its second: which row it belongs to
-        # only a look-up of its own tells.
-        clear = all(any(has_key(record, wire, self._match_by, self._schema) for wire in wires) for record in found)
-        return found if clear and is_whole_answer(found) else None
-
-    def _known(self, found: list[Record], wire: Mapping[str, Any]) -> list[Record]:
-        return [record for record in found if has_key(record, wire, self._match_by, self._schema)]
+    def _look_up(self, wires: Mapping[Key, Mapping[str, Any]]) -> Operation[dict[Key, list[Found]] | None]:
+        """Records by key; ``None`` if each row has to be looked up for itself."""
+        if self._fatal is not None or len(wires) == 1:
+            return None
+        try:
+            found = yield from self._key.owners_of_many(list(wires.values()))
+        except EspoError as error:
+            # If it is one row's value that EspoCRM cannot stand, the others need not suffer.
+            self._note(error)
+            return None
+        self._answered = True
+        return found
 
     # -- outcomes ----------------------------------------------------------------------------------------------------
 
     def _tried(self, index: int, writing: Operation[Record]) -> Operation[Outcome]:
         if self._fatal is not None:
             writing.close()
-            return {"index": index, "id": None, "action": "failed", "error": "Not tried after an earlier error."}
+            return {"index": index, "id": None, "action": "failed", "error": _NOT_TRIED}
         try:
             result = yield from writing
         except EspoError as error:
             self._note(error)
             return _failed(index, error)
+        self._answered = True
         return {"index": index, "id": result["id"], "action": result["action"], "error": None}
 
     def _note(self, error: EspoError) -> None:
+        """Note an error that would meet every row."""
+        if isinstance(error, EspoBadAnswerError) and self._answered:
+            # EspoCRM is there; a firewall in front of it did not like this row.
+            return
         down = isinstance(error, EspoServerError) and error.status != 500
         if isinstance(error, _FATAL) or down:
             self._fatal = self._fatal or error
@@ -277,8 +333,3 @@ class Plan:
 
 def _failed(index: int, error: EspoError) -> Outcome:
     return {"index": index, "id": None, "action": "failed", "error": str(error)}
-
-
-def _key_text(wire: Mapping[str, Any], match_by: Sequence[str]) -> str:
-    """Text that is the same for rows that mean the same record; letter case does not count."""
-    return json.dumps([wire[name] for name in match_by], ensure_ascii=False).lower()

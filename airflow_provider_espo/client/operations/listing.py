@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypedDict, Unpack, cast
 
-from airflow_provider_espo.client.errors import EspoForbiddenError, EspoInputError
-from airflow_provider_espo.client.operations.schema import linkable, readable
-from airflow_provider_espo.client.paging import Pager, pager_for
+from airflow_provider_espo.client.config import MAX_PAGE_SIZE
+from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.client.operations.pages import next_page
+from airflow_provider_espo.client.operations.schema import linkable, listable
+from airflow_provider_espo.client.paging import KEYSET_ATTRIBUTES, Pager, pager_for
+from airflow_provider_espo.client.schema import EntitySchema
 from airflow_provider_espo.client.search import Search
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.where_check import check_where
@@ -22,11 +24,6 @@ from airflow_provider_espo.client.wire import (
     expect_object,
     record_path,
 )
-
-#: Without it EspoCRM counts all matching records for every page.
-_NO_TOTAL: Mapping[str, str] = {"X-No-Total": "true"}
-
-_SIZE_LIMIT = re.compile(r"Max size should not exceed (\d+)")
 
 
 class Filters(TypedDict, total=False):
@@ -66,9 +63,10 @@ class ListOptions(Filters, total=False):
 def iter_records(state: ClientState, entity_type: str, **options: Unpack[ListOptions]) -> Stream[Record]:
     """Yield the records that match, one by one, asking for page after page: the memory needed stays small.
 
-    In the default order, by ``id``, and by ``createdAt``, ``modifiedAt`` and ``number``, every record that is there
-    throughout comes exactly once. By other attributes pages are taken by offset: a record can be missed when others
-    are deleted or move during the walk.
+    In the default order, by ``id``, and by ``createdAt``, ``modifiedAt`` and an autoincrement ``number``, every record
+    that is there throughout comes exactly once. (By ``modifiedAt`` ``desc``, records that are changed meanwhile may
+    come at the end.) By other attributes pages are taken by offset: a record can be missed when others are deleted or
+    move during the walk.
 
     :param entity_type: such as ``Lead``.
     :param where: list of items as of :mod:`airflow_provider_espo.where`; all must hold.
@@ -82,11 +80,13 @@ def iter_records(state: ClientState, entity_type: str, **options: Unpack[ListOpt
     :param page_size: records a request; the connection's by default.
     :param validate: refuse ``select`` and ``order_by`` names that the server does not have.
     :return: records. Long texts are cut to 10,000 characters by EspoCRM in lists; read the record for the whole.
+    :raises EspoUnknownNameError: a name that the server does not have, before anything is listed.
+    :raises EspoInputError: a malformed filter, a negative limit, a page size that EspoCRM does not allow.
     """
-    search, pager = _search_and_pager(state, options)
+    wanted = _Wanted(state, options)
     path = record_path(entity_type)
-    yield from _check_names(state, entity_type, search, validate=options.get("validate", True))
-    yield from _pages(pager, path)
+    schema = yield from wanted.check_names(state, entity_type)
+    yield from _walk(wanted.pager(schema), path)
 
 
 def list_records(state: ClientState, entity_type: str, **options: Unpack[ListOptions]) -> Operation[list[Record]]:
@@ -113,15 +113,18 @@ def list_related(
     :param link: name of the link, such as ``contacts``.
     :return: list of records.
     :raises EspoNotFoundError: no such record.
+    :raises EspoUnknownNameError: no such link.
     """
-    search, pager = _search_and_pager(state, options)
-    validate = options.get("validate", True)
+    wanted = _Wanted(state, options)
     path = record_path(entity_type, record_id, link)
-    schema = yield from linkable(state, entity_type, link, validate=validate, for_write=False)
-    if schema is not None and (related := schema.links[link].entity_type):
-        yield from _check_names(state, related, search, validate=validate)
+    schema = yield from linkable(state, entity_type, link, validate=wanted.validate, for_write=False)
+    # Some paths list as a link does without being one (followers), and a parent may be of any type.
+    related = schema.links.get(link) if schema is not None else None
+    other_side = None
+    if related is not None and related.entity_type:
+        other_side = yield from wanted.check_names(state, related.entity_type)
     found: list[Record] = []
-    yield from drain(_pages(pager, path), found.append)
+    yield from drain(_walk(wanted.pager(other_side), path), found.append)
     return found
 
 
@@ -134,65 +137,88 @@ def count_records(state: ClientState, entity_type: str, **filters: Unpack[Filter
     :param where: as in :meth:`iter_records`, like ``primary_filter``, ``bool_filters`` and ``text_filter``.
     :return: the number.
     """
-    search = build_search(filters)
+    _refuse_unknown(filters, Filters.__annotations__)
+    search = build_search(cast("ListOptions", filters))
     outgoing = build_request("GET", record_path(entity_type), query=search.with_(max_size=0).to_query())
     total = expect_object(outgoing, (yield outgoing)).get("total")
     if isinstance(total, int) and total >= 0:
         return total
-    ids: list[Record] = []
-    yield from drain(_pages(pager_for(search.with_(select=["id"]), state.config.page_size), outgoing.path), ids.append)
-    return len(ids)
+    pager = pager_for(search.with_(select=["id"]), state.config.page_size)
+    count = 0
+    while (page := (yield from next_page(pager, outgoing.path))) is not None:
+        count += len(page)
+    return count
 
 
-def build_search(options: ListOptions | Filters) -> Search:
+def build_search(options: ListOptions) -> Search:
     """Check the parts of a search as users give them and put them together."""
     select, bool_filters = options.get("select"), options.get("bool_filters")
     if isinstance(select, str) or isinstance(bool_filters, str):
         raise EspoInputError("select and bool_filters are lists of names, not a text")
     where = options.get("where")
     return Search(
-        where=check_where(where, rendered=True) if where is not None else None,
-        select=list(select) if select is not None else None,
+        where=check_where(where, rendered=True) if where is not None else (),
+        select=select,
         order_by=options.get("order_by"),
         order=options.get("order"),
         primary_filter=options.get("primary_filter"),
-        bool_filters=list(bool_filters) if bool_filters is not None else None,
+        bool_filters=bool_filters if bool_filters is not None else (),
         text_filter=options.get("text_filter"),
     )
 
 
-def _search_and_pager(state: ClientState, options: ListOptions) -> tuple[Search, Pager]:
-    if unknown := set(options) - set(ListOptions.__annotations__):
-        raise TypeError(f"unexpected argument {', '.join(sorted(unknown))}")
-    search = build_search(options)
-    return search, pager_for(search, _page_size(state, options.get("page_size")), options.get("limit"))
+class _Wanted:
+    """Options of a list, checked before the first request."""
+
+    def __init__(self, state: ClientState, options: ListOptions) -> None:
+        _refuse_unknown(options, ListOptions.__annotations__)
+        self.validate = options.get("validate", True)
+        self.search = build_search(options)
+        page_size = _whole("page_size", options.get("page_size"), least=1, most=MAX_PAGE_SIZE)
+        self._page_size = state.config.page_size if page_size is None else page_size
+        self._limit = _whole("limit", options.get("limit"), least=0)
+
+    def check_names(self, state: ClientState, entity_type: str) -> Operation[EntitySchema | None]:
+        """Refuse names in ``select`` and ``order_by`` that the server does not have."""
+        return (
+            yield from listable(state, entity_type, self.search.select, self.search.order_by, validate=self.validate)
+        )
+
+    def pager(self, schema: EntitySchema | None) -> Pager:
+        """Pager for the order.
+
+        :param schema: of the listed entity type, where known.
+        """
+        keyset: Collection[str] = KEYSET_ATTRIBUTES
+        if schema is not None and schema.fields.get("number") != "autoincrement":
+            # Somebody's own field of that name, which may be empty: records without a value have no position.
+            keyset = KEYSET_ATTRIBUTES - {"number"}
+        return pager_for(self.search, self._page_size, self._limit, keyset=keyset)
 
 
-def _page_size(state: ClientState, page_size: int | None) -> int:
-    if page_size is None:
-        return state.config.page_size
-    if isinstance(page_size, bool) or not isinstance(page_size, int) or not 1 <= page_size <= 200:
-        raise EspoInputError("page_size is not a whole number from 1 to 200, EspoCRM's own limit")
-    return page_size
-
-
-def _check_names(state: ClientState, entity_type: str, search: Search, *, validate: bool) -> Operation[None]:
-    names = [*(search.select or ()), *((search.order_by,) if search.order_by else ())]
-    yield from readable(state, entity_type, names, validate=validate, what="select or order_by")
-
-
-def _pages(pager: Pager, path: str) -> Stream[Record]:
+def _walk(pager: Pager, path: str) -> Stream[Record]:
     """Walk with a pager and emit what it hands out."""
-    while (search := pager.next_search()) is not None:
-        outgoing = build_request("GET", path, query=search.to_query(), headers=_NO_TOTAL)
-        try:
-            answer = expect_object(outgoing, (yield outgoing))
-        except EspoForbiddenError as error:
-            # An administrator may have set a smaller limit than EspoCRM's own 200.
-            allowed = _SIZE_LIMIT.search(error.reason or "")
-            if allowed is None or int(allowed[1]) >= (search.max_size or 0):
-                raise
-            pager.shrink(int(allowed[1]))
-            continue
-        for record in pager.receive(answer):
-            yield Emit(record)
+    while (page := (yield from next_page(pager, path))) is not None:
+        # Taken out one by one, so that no page is held while the next one is asked for.
+        page.reverse()
+        while page:
+            yield Emit(page.pop())
+
+
+def _whole(name: str, value: object, *, least: int, most: int | None = None) -> int | None:
+    """Return a whole number within bounds, also one that a template rendered to text."""
+    if value is None:
+        return None
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise EspoInputError(f"{name} is not a whole number")
+    if number < least:
+        raise EspoInputError(f"{name} is {number}, the least is {least}")
+    if most is not None and number > most:
+        raise EspoInputError(f"{name} is {number}, the most that EspoCRM allows is {most}")
+    return number
+
+
+def _refuse_unknown(given: Mapping[str, object], known: Collection[str]) -> None:
+    if unknown := sorted(set(given) - set(known)):
+        raise TypeError(f"unexpected argument {', '.join(unknown)}; there are {', '.join(sorted(known))}")

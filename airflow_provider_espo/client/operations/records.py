@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from airflow_provider_espo.client.comparing import changed
 from airflow_provider_espo.client.errors import (
     EspoDuplicateError,
     EspoInputError,
     EspoNotFoundError,
 )
-from airflow_provider_espo.client.operations.lost import create_once
+from airflow_provider_espo.client.operations.keys import (
+    Found,
+    MatchKey,
+    check_match_names,
+    read_whole,
+)
+from airflow_provider_espo.client.operations.lost import (
+    CLOCK_SKEW,
+    LIST_TEXT_LIMIT,
+    create_once,
+    same_values,
+)
 from airflow_provider_espo.client.operations.schema import readable, writable
 from airflow_provider_espo.client.schema import EntitySchema
 from airflow_provider_espo.client.state import ClientState
-from airflow_provider_espo.client.values import changed, same_key, to_wire
+from airflow_provider_espo.client.values import to_wire
 from airflow_provider_espo.client.wire import (
     Operation,
     Record,
     build_request,
     expect_json,
     expect_object,
+    record_id_segment,
     record_path,
 )
 
 OnDuplicate = Literal["fail", "skip", "update", "force"]
 
 SKIP_DUPLICATE_CHECK = {"X-Skip-Duplicate-Check": "true"}
+
+#: EspoCRM names at most this many of the duplicates it finds.
+_MOST_DUPLICATES = 5
+
+#: Sent beside the attributes and no part of a record.
+_FLAGS = frozenset({"_skipDuplicateCheck"})
 
 
 def get_record(
@@ -47,12 +66,11 @@ def get_record(
     :return: the record, attribute by attribute.
     :raises EspoNotFoundError: no such record, or deleted, or hidden from the user.
     """
+    if isinstance(select, str):
+        raise EspoInputError("select is a list of names, not a text")
+    path = _path(entity_type, record_id)
     yield from readable(state, entity_type, select, validate=validate)
-    outgoing = build_request("GET", record_path(entity_type, record_id))
-    record = expect_object(outgoing, (yield outgoing))
-    if record.get("deleted"):
-        # Administrators are shown deleted records, everybody else gets 404.
-        raise EspoNotFoundError("The record was deleted", method=outgoing.method, path=outgoing.path)
+    record = yield from _read(path)
     if select is None:
         return record
     # EspoCRM reads a record whole, whatever select says.
@@ -75,41 +93,69 @@ def create_record(
     found record may be a namesake only; ``skip`` and ``update`` act on one that agrees on ``match_by``.
 
     A create whose outcome is unknown (no answer in time, broken connection) is looked up before it is tried again: a
-    record that the connection's user created since, with the same values in all given attributes, is taken for it.
+    record that the connection's user created since (or up to two minutes before, as clocks differ), with the same
+    values in all given attributes, is taken for it.
 
     :param entity_type: such as ``Lead``.
     :param attributes: values by attribute name. Dates and times may be ``datetime`` objects or ISO texts.
     :param on_duplicate: what to do when EspoCRM finds duplicates: ``fail`` raises, ``skip`` and ``update`` leave or
         update the one found record that agrees on ``match_by`` and raise if there is not exactly one, ``force``
         creates all the same.
-    :param match_by: attributes that must be equal for ``skip`` and ``update``.
+    :param match_by: attributes that must be equal for ``skip`` and ``update``; they are not written by ``update``.
     :param validate: refuse names that the server does not have; it would drop them in silence.
     :param look_for_earlier_since: look for a record made by an earlier try since this time before creating one.
     :return: ``{"id", "action"}``, action ``created``, ``skipped``, ``updated`` or ``unchanged``.
     :raises EspoDuplicateError: EspoCRM found duplicates and none may be taken.
     :raises EspoValidationError: EspoCRM refused a value.
     """
-    if on_duplicate not in get_args(OnDuplicate):
-        raise EspoInputError(f"on_duplicate is {on_duplicate!r}", hint=f"Give one of {', '.join(get_args(OnDuplicate))}")
-    path = record_path(entity_type)
+    record_path(entity_type)
+    check_on_duplicate(on_duplicate)
+    names = check_match_names(match_by)
     values = check_attributes(attributes)
     if on_duplicate in ("skip", "update"):
-        _check_match_by(match_by, values)
+        MatchKey(state, entity_type, names).of(to_wire(values))
     schema = yield from writable(state, entity_type, values, validate=validate)
-    wire = to_wire(values, schema)
-    outgoing = build_request(
-        "POST", path, json=wire, headers=SKIP_DUPLICATE_CHECK if on_duplicate == "force" else None
+    key = MatchKey(state, entity_type, names, schema)
+    return (
+        yield from create_wire(
+            key, to_wire(values, schema), on_duplicate=on_duplicate, look_since=look_for_earlier_since
+        )
     )
+
+
+def create_wire(
+    key: MatchKey,
+    wire: Mapping[str, Any],
+    *,
+    on_duplicate: OnDuplicate,
+    look_since: datetime | None = None,
+    claimed: Collection[str] = (),
+) -> Operation[Record]:
+    """Create a record of values that are checked and ready to be sent.
+
+    :param claimed: ids of records that are known to come from other creates.
+    """
+    outgoing = build_request(
+        "POST",
+        record_path(key.entity_type),
+        json=dict(wire),
+        headers=SKIP_DUPLICATE_CHECK if on_duplicate == "force" else None,
+    )
+    if on_duplicate in ("skip", "update"):
+        key.of(wire)
+    find = same_values(key.state, outgoing, key.schema, claimed)
+    if look_since is not None and (earlier := (yield from find(look_since - CLOCK_SKEW))) is not None:
+        return {"id": earlier.id, "action": "created"}
     try:
-        record_id = yield from create_once(state, outgoing, schema, look_for_earlier_since)
+        record, _ = yield from create_once(key.state, outgoing, find)
     except EspoDuplicateError as error:
-        if on_duplicate == "fail":
+        if on_duplicate in ("fail", "force"):
             raise
-        twin = _the_same(error, schema, wire, match_by)
+        twin = yield from _the_same(error, key, wire)
         if on_duplicate == "skip":
-            return {"id": twin["id"], "action": "skipped"}
-        return (yield from write_changes(state, entity_type, twin, wire, schema))
-    return {"id": record_id, "action": "created"}
+            return {"id": twin.id, "action": "skipped"}
+        return (yield from write_changes(key, twin, wire))
+    return {"id": str(record["id"]), "action": "created"}
 
 
 def update_record(
@@ -137,18 +183,24 @@ def update_record(
     :return: ``{"id", "action"}``, action ``updated`` or ``unchanged``.
     :raises EspoNotFoundError: no such record.
     :raises EspoVersionConflictError: the record was changed since ``version_number``.
+    :raises EspoInputError: ``version_number`` for a record that has none, so that EspoCRM would not look at it.
     """
-    path = record_path(entity_type, record_id)
+    path = _path(entity_type, record_id)
     values = check_attributes(attributes)
-    headers = {} if version_number is None else {"X-Version-Number": str(_version(version_number))}
-    schema = yield from writable(state, entity_type, values, validate=validate)
+    version = None if version_number is None else _version(version_number)
+    schema = yield from writable(state, entity_type, values, validate=validate, updating=True)
     wire = to_wire(values, schema)
     if only_changes:
-        reading = build_request("GET", path)
-        current = expect_object(reading, (yield reading))
-        wire = changed(schema, wire, current)
+        current = yield from _read(path)
+        if version is not None and current.get("versionNumber") is None:
+            raise EspoInputError(
+                f"{entity_type} has no version numbers, so EspoCRM would not look at version_number",
+                hint="Switch on optimistic concurrency control for the entity type in EspoCRM's Entity Manager",
+            )
+        wire = _differences(schema, wire, current)
         if not wire:
             return {"id": record_id, "action": "unchanged"}
+    headers = {} if version is None else {"X-Version-Number": str(version)}
     outgoing = build_request("PUT", path, json=wire, headers=headers)
     expect_object(outgoing, (yield outgoing))
     return {"id": record_id, "action": "updated"}
@@ -163,45 +215,36 @@ def delete_record(
     :param record_id: its id.
     :param missing_ok: whether a record that is not there (any more) is a success.
     :return: ``{"id", "action"}``, action ``deleted`` or ``missing``.
-    :raises EspoNotFoundError: no such record and not ``missing_ok``.
+    :raises EspoNotFoundError: no such record and not ``missing_ok``; or no such entity type.
     """
-    outgoing = build_request("DELETE", record_path(entity_type, record_id))
+    outgoing = build_request("DELETE", _path(entity_type, record_id))
     try:
         expect_json(outgoing, (yield outgoing))
-    except EspoNotFoundError:
-        if not missing_ok:
+    except EspoNotFoundError as error:
+        # "Controller 'Leed' does not exist.": that is no record that is gone but a wrong name.
+        if not missing_ok or (error.reason or "").startswith("Controller"):
             raise
         return {"id": record_id, "action": "missing"}
     return {"id": record_id, "action": "deleted"}
 
 
-def write_changes(
-    state: ClientState, entity_type: str, current: Mapping[str, Any], wire: Mapping[str, Any], schema: EntitySchema | None
-) -> Operation[Record]:
-    """Send what of ``wire`` differs from a record that was just read, and nothing where nothing does."""
-    record_id = str(current["id"])
-    differing = changed(schema, wire, current)
+def write_changes(key: MatchKey, found: Found, wire: Mapping[str, Any]) -> Operation[Record]:
+    """Send what of ``wire`` differs from a record with the key, and nothing where nothing does.
+
+    The key itself is not written: it agrees but for letter case, or is one of several addresses of the record.
+
+    :raises EspoNotFoundError: the record was deleted meanwhile.
+    """
+    path = _path(key.entity_type, found.id)
+    rest = {name: value for name, value in wire.items() if name not in key.names}
+    differing = _differences(key.schema, rest, found.record)
+    if not found.whole and (any(name not in found.record for name in differing) or _has_long_text(rest)):
+        differing = _differences(key.schema, rest, (yield from _read(path)))
     if not differing:
-        return {"id": record_id, "action": "unchanged"}
-    outgoing = build_request(
-        "PUT", record_path(entity_type, record_id), json=differing, headers=SKIP_DUPLICATE_CHECK
-    )
+        return {"id": found.id, "action": "unchanged"}
+    outgoing = build_request("PUT", path, json=differing, headers=SKIP_DUPLICATE_CHECK)
     expect_object(outgoing, (yield outgoing))
-    return {"id": record_id, "action": "updated"}
-
-
-def _the_same(
-    error: EspoDuplicateError, schema: EntitySchema | None, wire: Mapping[str, Any], match_by: Sequence[str]
-) -> Mapping[str, Any]:
-    """Of the records EspoCRM found, the one that agrees on all of ``match_by``; the error again if there is none."""
-    same = [
-        record for record in error.records if all(same_key(schema, name, wire.get(name), record.get(name)) for name in match_by)
-    ]
-    if len(same) == 1:
-        return same[0]
-    how_many = "none of them agrees" if not same else "more than one of them agrees"
-    error.hint = f"{how_many.capitalize()} on {', '.join(match_by)}, so none was touched; on_duplicate='force' creates"
-    raise error
+    return {"id": found.id, "action": "updated"}
 
 
 def check_attributes(attributes: object) -> Mapping[str, Any]:
@@ -209,10 +252,63 @@ def check_attributes(attributes: object) -> Mapping[str, Any]:
     if not isinstance(attributes, Mapping):
         raise EspoInputError(
             f"Attributes are a {type(attributes).__name__} and not a dict",
-            hint="With a template that gives a dict, set render_template_as_native_obj=True in the DAG or pass XCom's "
-            "output directly",
+            hint="With a template that gives a dict, set render_template_as_native_obj=True in the DAG or pass "
+            "XCom's output directly",
         )
     return attributes
+
+
+def check_on_duplicate(on_duplicate: object) -> None:
+    """Refuse what is no way to treat duplicates."""
+    if on_duplicate not in get_args(OnDuplicate):
+        raise EspoInputError(
+            f"on_duplicate is {on_duplicate!r}", hint=f"Give one of {', '.join(get_args(OnDuplicate))}"
+        )
+
+
+def _path(entity_type: str, record_id: str) -> str:
+    # Without an id the path would be that of the list.
+    return record_path(entity_type, record_id_segment(record_id))
+
+
+def _read(path: str) -> Operation[Record]:
+    outgoing = build_request("GET", path)
+    record = expect_object(outgoing, (yield outgoing))
+    if record.get("deleted"):
+        # Administrators are shown deleted records, everybody else gets 404.
+        raise EspoNotFoundError("The record was deleted", method=outgoing.method, path=outgoing.path)
+    return record
+
+
+def _differences(schema: EntitySchema | None, wire: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    differing = changed(schema, wire, current)
+    return differing if differing.keys() - _FLAGS else {}
+
+
+def _has_long_text(wire: Mapping[str, Any]) -> bool:
+    """Whether a list may show less of a text than there is."""
+    return any(isinstance(value, str) and len(value) >= LIST_TEXT_LIMIT for value in wire.values())
+
+
+def _the_same(error: EspoDuplicateError, key: MatchKey, wire: Mapping[str, Any]) -> Operation[Found]:
+    """Of the records EspoCRM found, the one that agrees on the whole key; the error again if there is none."""
+    same: list[Found] = []
+    if len(error.records) >= _MOST_DUPLICATES:
+        # There may be more, and the one that agrees, or a second one, among those.
+        same = yield from key.owners(wire)
+    else:
+        for record in error.records:
+            if key.is_shown(record, wire):
+                same.append(Found(dict(record)))
+            elif key.may_be_elsewhere(record, wire):
+                whole = yield from read_whole(key.entity_type, str(record.get("id")))
+                if whole is not None and key.is_had(whole, wire):
+                    same.append(Found(whole, whole=True))
+    if len(same) == 1:
+        return same[0]
+    how_many = "None of them agrees" if not same else "More than one of them agrees"
+    error.hint = f"{how_many} on {key}, so none was touched; on_duplicate='force' creates"
+    raise error
 
 
 def _version(number: object) -> int:
@@ -222,19 +318,3 @@ def _version(number: object) -> int:
     if isinstance(number, bool) or not isinstance(number, int):
         raise EspoInputError("version_number is not a whole number")
     return number
-
-
-def _check_match_by(match_by: Sequence[str], attributes: Mapping[str, Any]) -> None:
-    check_match_names(match_by)
-    if lacking := [name for name in match_by if attributes.get(name) in (None, "")]:
-        raise EspoInputError(
-            f"No value for {', '.join(lacking)}, which match_by names", hint="Give match_by attributes that all records have"
-        )
-
-
-def check_match_names(match_by: object) -> tuple[str, ...]:
-    """Return the names of ``match_by``, or refuse what is not a list of names."""
-    names = (match_by,) if isinstance(match_by, str) else match_by
-    if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) and name for name in names):
-        raise EspoInputError("match_by is not a list of attribute names")
-    return tuple(names)

@@ -42,7 +42,7 @@ def link(
     :raises EspoNotFoundError: the record or one of the related does not exist.
     :raises EspoNothingDoneError: EspoCRM answered that it did nothing.
     """
-    count = yield from _send(state, "POST", entity_type, record_id, link, related_ids, validate)
+    count = yield from _send(state, "POST", entity_type, record_id, link, related_ids=related_ids, validate=validate)
     return {"linked": count}
 
 
@@ -61,7 +61,7 @@ def unlink(
 
     :return: ``{"unlinked": n}``, the number of ids given.
     """
-    count = yield from _send(state, "DELETE", entity_type, record_id, link, related_ids, validate)
+    count = yield from _send(state, "DELETE", entity_type, record_id, link, related_ids=related_ids, validate=validate)
     return {"unlinked": count}
 
 
@@ -71,11 +71,14 @@ def _send(
     entity_type: str,
     record_id: str,
     link: str,
+    *,
     related_ids: str | Sequence[str],
     validate: bool,
 ) -> Operation[int]:
     path = record_path(entity_type, record_id, link)
     ids = _ids(related_ids)
+    if not ids:
+        return 0
     yield from linkable(state, entity_type, link, validate=validate, for_write=True)
     for start in range(0, len(ids), _IDS_AT_ONCE):
         # Linking twice is linking once, so this POST may be repeated.

@@ -29,7 +29,7 @@ def checked_schema(
     :param check: raises :class:`EspoUnknownNameError` for a name the schema does not have.
     :raises EspoUnknownNameError: also by a schema that is fresh from the server.
     """
-    known = state.schemas.get(entity_type)
+    known = state.schemas.get(entity_type_segment(entity_type))
     if known is not None:
         try:
             check(known)
@@ -42,23 +42,45 @@ def checked_schema(
 
 
 def writable(
-    state: ClientState, entity_type: str, names: Iterable[str], *, validate: bool
+    state: ClientState, entity_type: str, names: Iterable[str], *, validate: bool, updating: bool = False
 ) -> Operation[EntitySchema | None]:
-    """Check names of attributes that are to be written; ``None`` instead of a schema if not to validate."""
+    """Check names of attributes that are to be written; ``None`` instead of a schema if not to validate.
+
+    :param updating: whether a record that exists is to be written, which has fewer writable attributes.
+    """
     wanted = list(names)
     if not validate:
         return None
-    return (yield from checked_schema(state, entity_type, lambda schema: check_writable(schema, wanted)))
+    return (
+        yield from checked_schema(state, entity_type, lambda schema: check_writable(schema, wanted, updating=updating))
+    )
 
 
 def readable(
-    state: ClientState, entity_type: str, names: Iterable[str] | None, *, validate: bool, what: str = "select"
+    state: ClientState, entity_type: str, select: Iterable[str] | None, *, validate: bool
 ) -> Operation[EntitySchema | None]:
-    """Check names of attributes that are to be read; ``None`` instead of a schema if there is nothing to check."""
-    wanted = list(names or ())
+    """Check the names to read of a single record; ``None`` instead of a schema if there is nothing to check."""
+    wanted = list(select or ())
     if not validate or not wanted:
         return None
-    return (yield from checked_schema(state, entity_type, lambda schema: check_readable(schema, wanted, what)))
+    return (yield from checked_schema(state, entity_type, lambda schema: check_readable(schema, wanted)))
+
+
+def listable(
+    state: ClientState, entity_type: str, select: Iterable[str] | None, order_by: str | None, *, validate: bool
+) -> Operation[EntitySchema | None]:
+    """Check the names to read of, and to order by, a list; ``None`` instead of a schema if nothing is to check."""
+    # Every entity type has an id: to ask for nothing else costs no look at the description.
+    selected = [name for name in select or () if name != "id"]
+    ordered = [order_by] if order_by not in (None, "id") else []
+    if not validate or not (selected or ordered):
+        return None
+
+    def check(schema: EntitySchema) -> None:
+        check_readable(schema, selected, "select", in_list=True)
+        check_readable(schema, ordered, "order_by")
+
+    return (yield from checked_schema(state, entity_type, check))
 
 
 def linkable(
@@ -71,7 +93,6 @@ def linkable(
 
 
 def _fetch(state: ClientState, entity_type: str) -> Operation[EntitySchema]:
-    entity_type_segment(entity_type)
     answer = yield from metadata(state, f"entityDefs.{entity_type}")
     definitions = entity_defs_from_metadata(answer, entity_type)
     if definitions is None:

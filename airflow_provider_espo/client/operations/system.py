@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json as json_module
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_espo.client.errors import EspoError, EspoInputError, EspoNotFoundError
+from airflow_provider_espo.client.errors import (
+    EspoBadAnswerError,
+    EspoError,
+    EspoInputError,
+    EspoNotFoundError,
+)
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.wire import (
     NO_BODY,
     Operation,
     Record,
-    Request,
     build_request,
     check_headers,
     expect_json,
@@ -20,7 +25,11 @@ from airflow_provider_espo.client.wire import (
     http_method,
 )
 
-_OUR_HEADERS = frozenset({"x-api-key", "x-hmac-authorization", "authorization", "espo-authorization", "cookie"})
+#: Beginnings of the names of headers that say who sends a request.
+_OUR_HEADERS = ("x-api-key", "x-hmac-authorization", "authorization", "espo-authorization", "x-another-user", "cookie")
+
+#: Filters that are no text: EspoCRM takes them as PHP's arrays (``where[0][type]``) or inside of ``searchParams``.
+_FILTERS = frozenset({"where", "whereGroup"})
 
 
 def request(
@@ -48,17 +57,12 @@ def request(
     :return: decoded JSON, ``None`` for an empty body.
     :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
     """
-    name = http_method(method)
-    check_headers(headers or {})
-    if taken := sorted(name for name in headers or {} if name.lower() in _OUR_HEADERS):
-        raise EspoInputError(
-            f"Header {', '.join(taken)} is the connection's business",
-            hint="Set auth_method, login and password in the connection",
-        )
+    verb = http_method(method)
+    _check_headers(headers)
     outgoing = build_request(
-        name,
+        verb,
         free_path(path),
-        query=tuple((key, value if isinstance(value, str) else json_text(value)) for key, value in (query or {}).items()),
+        query=_query_pairs(query),
         json=json,
         headers=headers,
         repeatable=repeatable,
@@ -76,7 +80,7 @@ def whoami(state: ClientState) -> Operation[Record]:
     user = answer.get("user")
     if not isinstance(user, dict):
         user = {}
-    state.user_id = user.get("id")
+    state.user_id = str(user["id"]) if user.get("id") else None
     return {
         "id": user.get("id"),
         "user_name": user.get("userName"),
@@ -86,10 +90,15 @@ def whoami(state: ClientState) -> Operation[Record]:
 
 
 def my_user_id(state: ClientState) -> Operation[str]:
-    """Return the id of the connection's user, asked for once in a process."""
+    """Return the id of the connection's user, asked for once in a process.
+
+    :raises EspoBadAnswerError: the server does not say.
+    """
     if state.user_id is None:
         yield from whoami(state)
-    return state.user_id or ""
+    if state.user_id is None:
+        raise EspoBadAnswerError("The answer does not say who the connection's user is", method="GET", path="App/user")
+    return state.user_id
 
 
 def server_version(state: ClientState) -> Operation[str | None]:
@@ -122,7 +131,7 @@ def metadata(state: ClientState, key: str | None = None) -> Operation[Any]:
         return response.json()
     except ValueError:
         # A text value comes bare, without the quotes that JSON asks for.
-        return response.content.decode()
+        return response.content.decode(errors="replace")
 
 
 def log_out(state: ClientState) -> Operation[None]:
@@ -138,7 +147,38 @@ def log_out(state: ClientState) -> Operation[None]:
         state.token.forget(token)
 
 
-def json_text(value: Any) -> str:
+def _check_headers(headers: Mapping[str, str] | None) -> None:
+    if headers is None:
+        return
+    if not isinstance(headers, Mapping):
+        raise EspoInputError(f"headers is a {type(headers).__name__} and not a dict")
+    check_headers(headers)
+    if taken := sorted(name for name in headers if name.lower().startswith(_OUR_HEADERS)):
+        raise EspoInputError(
+            f"Header {', '.join(taken)} is the connection's business",
+            hint="Set auth_method, login and password in the connection",
+        )
+
+
+def _query_pairs(query: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:
+    if query is None:
+        return ()
+    if not isinstance(query, Mapping) or not all(isinstance(name, str) and name for name in query):
+        raise EspoInputError("query is not a dict of parameter names and values")
+    if filters := sorted(_FILTERS & query.keys()):
+        raise EspoInputError(
+            f"EspoCRM ignores a {filters[0]} that is one query parameter and would return every record",
+            hint="Use list_records, or give it with all other parameters inside of searchParams",
+        )
+    return tuple((name, value if isinstance(value, str) else _json_text(name, value)) for name, value in query.items())
+
+
+def _json_text(name: str, value: Any) -> str:
     """Encode a query value as JSON, which keeps its type."""
-    body = Request("GET", "", json=value).body()
-    return body.decode() if body is not None else ""
+    try:
+        return json_module.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError):
+        raise EspoInputError(
+            f"The query parameter {name!r} is not JSON",
+            hint="Give only text, numbers, booleans, null, lists and dicts with text keys",
+        ) from None
