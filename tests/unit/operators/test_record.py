@@ -1,0 +1,462 @@
+"""Operators for one record and for lists, run as a worker runs them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, BaseOperator
+
+from airflow_provider_espo.exceptions import (
+    EspoAmbiguousMatchError,
+    EspoDuplicateError,
+    EspoInputError,
+    EspoNotFoundError,
+    EspoTimeoutError,
+    EspoUnknownNameError,
+    EspoValidationError,
+    EspoVersionConflictError,
+)
+from airflow_provider_espo.operators.record import (
+    EspoCreateRecordOperator,
+    EspoDeleteRecordOperator,
+    EspoGetRecordOperator,
+    EspoListRecordsOperator,
+    EspoUpdateRecordOperator,
+    EspoUpsertRecordOperator,
+)
+from airflow_provider_espo.where import equals, in_
+from tests.unit.crm import LEAD, USER, Crm, Lost, TooLate, page, refusal
+from tests.unit.running import DAG_RUN_STARTED, Store, TaskInstance, run_task
+
+ANNA = {"lastName": "Nowak", "emailAddress": "anna@example.com"}
+OTHER_LEAD = "6746d1f3a0b1c2d3f"
+
+
+def create(**given: Any) -> EspoCreateRecordOperator:
+    return EspoCreateRecordOperator(task_id="create", entity_type="Lead", **({"attributes": ANNA} | given))
+
+
+def part(task: BaseOperator, key: str) -> Any:
+    """``task.output[key]``, which Airflow's types do not know."""
+    output: Any = task.output
+    return output[key]
+
+
+# --- create
+
+
+def test_create_sends_the_attributes_and_returns_the_id(crm: Crm) -> None:
+    crm.on("POST", "Lead", {"id": LEAD, **ANNA})
+    assert run_task(create()) == {"id": LEAD, "action": "created"}
+    assert [sent.json for sent in crm.calls("POST")] == [ANNA]
+
+
+def test_create_fills_templates_in_from_the_run(crm: Crm) -> None:
+    crm.on("POST", "Lead", {"id": LEAD})
+    task = create(attributes={"lastName": "{{ params.name }}", "description": "{{ ti.run_id }}"})
+    run_task(task, params={"name": "Nowak"})
+    assert crm.calls("POST")[0].json == {"lastName": "Nowak", "description": "run"}
+
+
+def test_points_in_time_are_sent_as_espocrm_takes_them(crm: Crm) -> None:
+    crm.on("POST", "CVisit", {"id": LEAD})
+    crm.has("CVisit", {"fields": {"visitedAt": {"type": "datetime"}}, "links": {}})
+    run_task(
+        EspoCreateRecordOperator(
+            task_id="create", entity_type="CVisit", attributes={"visitedAt": "2026-03-01T10:00:00+02:00"}
+        )
+    )
+    assert crm.calls("POST")[0].json == {"visitedAt": "2026-03-01 08:00:00"}
+
+
+def test_create_refuses_a_name_the_server_does_not_have_before_it_writes(crm: Crm) -> None:
+    with pytest.raises(EspoUnknownNameError, match="lastname"):
+        run_task(create(attributes={"lastname": "Nowak"}))
+    assert crm.calls("POST") == []
+
+
+def test_create_without_validation_asks_for_no_metadata(crm: Crm) -> None:
+    crm.on("POST", "Lead", {"id": LEAD})
+    run_task(create(attributes={"lastname": "Nowak"}, validate=False))
+    assert [sent.path for sent in crm.sent] == ["Lead"]
+
+
+def test_a_refused_value_names_field_and_rule(crm: Crm) -> None:
+    crm.on(
+        "POST", "Lead", refusal(400, "Field validation failure; entityType: Lead, field: emailAddress, type: valid.")
+    )
+    with pytest.raises(EspoValidationError) as caught:
+        run_task(create())
+    assert (caught.value.field, caught.value.rule) == ("emailAddress", "valid")
+    assert "anna@example.com" not in str(caught.value)
+
+
+@pytest.fixture
+def namesake(crm: Crm) -> Crm:
+    """A CRM that has another Nowak and the same Anna."""
+    found: list[dict[str, Any]] = [
+        {"id": OTHER_LEAD, "lastName": "Nowak", "emailAddress": "other@example.com"},
+        {"id": LEAD, "status": "New", **ANNA},
+    ]
+    conflict = refusal(409, "duplicate")
+    crm.on("POST", "Lead", type(conflict)(409, found, conflict.headers))
+    for record in found:
+        crm.on("GET", f"Lead/{record['id']}", record)
+    crm.on("PUT", f"Lead/{LEAD}", {"id": LEAD})
+    return crm
+
+
+def test_duplicates_fail_the_task_unless_told_otherwise(namesake: Crm) -> None:
+    with pytest.raises(EspoDuplicateError) as caught:
+        run_task(create())
+    assert caught.value.record_ids == [OTHER_LEAD, LEAD]
+
+
+def test_skip_takes_the_found_record_with_the_same_key_and_writes_nothing(namesake: Crm) -> None:
+    assert run_task(create(on_duplicate="skip")) == {"id": LEAD, "action": "skipped"}
+    assert namesake.calls("PUT") == []
+
+
+def test_update_writes_what_differs_to_that_record_and_leaves_the_namesake(namesake: Crm) -> None:
+    task = create(on_duplicate="update", attributes={**ANNA, "status": "Assigned"})
+    assert run_task(task) == {"id": LEAD, "action": "updated"}
+    assert [(sent.path, sent.json) for sent in namesake.calls("PUT")] == [(f"Lead/{LEAD}", {"status": "Assigned"})]
+
+
+def test_update_of_a_mere_namesake_is_refused(namesake: Crm) -> None:
+    task = create(on_duplicate="update", attributes={"lastName": "Nowak", "emailAddress": "third@example.com"})
+    with pytest.raises(EspoDuplicateError):
+        run_task(task)
+    assert namesake.calls("PUT") == []
+
+
+def test_force_creates_all_the_same(crm: Crm) -> None:
+    crm.on("POST", "Lead", {"id": LEAD})
+    assert run_task(create(on_duplicate="force"))["action"] == "created"
+    assert crm.calls("POST")[0].headers["x-skip-duplicate-check"] == "true"
+
+
+@pytest.mark.parametrize("wrong", [None, "lastName=Nowak", ["lastName"], [("lastName", "Nowak")]])
+def test_attributes_that_are_no_dict_are_refused_before_anything_is_sent(crm: Crm, wrong: Any) -> None:
+    with pytest.raises(EspoInputError, match="not a dict"):
+        run_task(create(attributes=wrong))
+    assert crm.sent == []
+
+
+def test_an_unknown_way_with_duplicates_is_refused_before_anything_is_sent(crm: Crm) -> None:
+    with pytest.raises(EspoInputError, match="on_duplicate"):
+        run_task(create(on_duplicate="{{ 'merge' }}"))
+    assert crm.sent == []
+
+
+# --- create, tried again
+
+
+def second_try() -> TaskInstance:
+    """The task instance after a first try that failed."""
+    return TaskInstance(try_number=2, max_tries=3)
+
+
+@pytest.fixture(params=["store", "no store"])
+def stores(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What a worker of Airflow 3.3 gives to a task, and what one of 3.1 does."""
+    return {"store": Store()} if request.param == "store" else {}
+
+
+def created_since(crm: Crm) -> datetime:
+    """Since when a look-up wants records."""
+    (item,) = [
+        item
+        for item in crm.calls("GET", "Lead")[-1].search["where"]
+        if item.get("attribute") == "createdAt" and item["type"].startswith("greaterThan")
+    ]
+    return datetime.fromisoformat(item["value"]).replace(tzinfo=UTC)
+
+
+def test_a_retry_finds_what_the_lost_try_made_and_makes_no_second(crm: Crm, stores: dict[str, Any]) -> None:
+    crm.on("POST", "Lead", TooLate)
+    crm.on("GET", "Lead", page())
+    task = create(retries=3)
+    with pytest.raises(EspoTimeoutError):
+        run_task(task, ti=TaskInstance(try_number=1, max_tries=3), **stores)
+    began = datetime.now(UTC)
+    # The server was slow, but did it.
+    crm.on("GET", "Lead", page({"id": LEAD, "createdAt": "2026-03-01 06:00:00", **ANNA}))
+    result = run_task(task, ti=second_try(), **stores)
+    assert result == {"id": LEAD, "action": "created"}
+    assert len(crm.calls("POST")) == 1
+    since = created_since(crm)
+    if stores:
+        assert began - timedelta(minutes=5) < since <= began
+    else:
+        assert DAG_RUN_STARTED - timedelta(minutes=5) <= since <= DAG_RUN_STARTED
+
+
+def test_a_retry_looks_only_at_what_its_own_user_made(crm: Crm, stores: dict[str, Any]) -> None:
+    crm.on("POST", "Lead", {"id": LEAD})
+    crm.on("GET", "Lead", page())
+    run_task(create(retries=3), ti=TaskInstance(max_tries=3), **stores)
+    run_task(create(retries=3), ti=second_try(), **stores)
+    where = crm.calls("GET", "Lead")[0].search["where"]
+    assert {"type": "equals", "attribute": "createdById", "value": USER["id"]} in where
+
+
+def test_a_record_that_differs_is_not_taken_for_ones_own(crm: Crm, stores: dict[str, Any]) -> None:
+    crm.on("POST", "Lead", TooLate, {"id": LEAD})
+    crm.on("GET", "Lead", page())
+    with pytest.raises(EspoTimeoutError):
+        run_task(create(retries=3), ti=TaskInstance(max_tries=3), **stores)
+    crm.on("GET", "Lead", page({"id": OTHER_LEAD, "lastName": "Nowak", "emailAddress": "other@example.com"}))
+    assert run_task(create(retries=3), ti=second_try(), **stores)["id"] == LEAD
+    assert len(crm.calls("POST")) == 2
+
+
+def test_the_first_try_looks_for_nothing(crm: Crm, stores: dict[str, Any]) -> None:
+    crm.on("POST", "Lead", {"id": LEAD})
+    run_task(create(retries=3), ti=TaskInstance(max_tries=3), **stores)
+    assert crm.calls("GET", "Lead") == []
+
+
+def test_a_cleared_task_creates_anew_and_its_retry_looks_from_then_on(crm: Crm, stores: dict[str, Any]) -> None:
+    crm.on("POST", "Lead", {"id": LEAD}, {"id": OTHER_LEAD})
+    crm.on("GET", "Lead", page())
+    task = create(retries=3)
+    run_task(task, ti=TaskInstance(try_number=1, max_tries=3), **stores)
+    # Clearing adds the retries to the tries there were.
+    result = run_task(task, ti=TaskInstance(try_number=2, max_tries=4), **stores)
+    assert result == {"id": OTHER_LEAD, "action": "created"}
+    assert crm.calls("GET", "Lead") == []
+    run_task(task, ti=TaskInstance(try_number=3, max_tries=4), **stores)
+    assert len(crm.calls("GET", "Lead")) >= 1
+
+
+def test_a_broken_connection_is_looked_up_within_the_try(crm: Crm) -> None:
+    crm.on("POST", "Lead", Lost)
+    crm.on("GET", "Lead", page({"id": LEAD, **ANNA}))
+    assert run_task(create()) == {"id": LEAD, "action": "created"}
+    assert len(crm.calls("POST")) == 1
+
+
+# --- get
+
+
+def test_get_returns_the_record(crm: Crm) -> None:
+    crm.on("GET", f"Lead/{LEAD}", {"id": LEAD, "status": "New", **ANNA})
+    task = EspoGetRecordOperator(task_id="get", entity_type="Lead", record_id=LEAD, select=["status"])
+    assert run_task(task) == {"id": LEAD, "status": "New"}
+
+
+def test_get_takes_the_id_from_an_upstream_result(crm: Crm) -> None:
+    crm.on("GET", f"Lead/{LEAD}", {"id": LEAD})
+    with DAG("dag", schedule=None):
+        made = create()
+        task = EspoGetRecordOperator(task_id="get", entity_type="Lead", record_id=part(made, "id"))
+    assert task.upstream_task_ids == {"create"}
+    result = run_task(task, ti=TaskInstance(xcoms={"create": {"id": LEAD, "action": "created"}}))
+    assert result == {"id": LEAD}
+
+
+def test_get_of_a_missing_record_is_an_error(crm: Crm) -> None:
+    crm.on("GET", f"Lead/{LEAD}", refusal(404))
+    with pytest.raises(EspoNotFoundError):
+        run_task(EspoGetRecordOperator(task_id="get", entity_type="Lead", record_id=LEAD))
+
+
+@pytest.mark.parametrize("wrong", ["", "../User", "1?select=x", "a/b", None, "{{ none }}"])
+@pytest.mark.parametrize("operator", [EspoGetRecordOperator, EspoDeleteRecordOperator])
+def test_what_is_no_id_is_refused_before_anything_is_sent(crm: Crm, operator: Any, wrong: Any) -> None:
+    if wrong == "{{ none }}":
+        wrong = "{{ params.missing }}"
+    with pytest.raises(EspoInputError, match="not a record id"):
+        run_task(operator(task_id="it", entity_type="Lead", record_id=wrong), params={"missing": ""})
+    assert crm.sent == []
+
+
+@pytest.mark.parametrize("wrong", ["", "../User", "Lead/1", "Lead?x", None])
+def test_what_is_no_entity_type_is_refused_before_anything_is_sent(crm: Crm, wrong: Any) -> None:
+    with pytest.raises(EspoInputError, match="not an entity type"):
+        run_task(EspoListRecordsOperator(task_id="list", entity_type=wrong))
+    assert crm.sent == []
+
+
+# --- update
+
+
+def update(**given: Any) -> EspoUpdateRecordOperator:
+    arguments: dict[str, Any] = {"entity_type": "Lead", "record_id": LEAD, "attributes": {"status": "Assigned"}}
+    return EspoUpdateRecordOperator(task_id="update", **(arguments | given))
+
+
+def test_update_sends_only_what_differs(crm: Crm) -> None:
+    crm.on("GET", f"Lead/{LEAD}", {"id": LEAD, "status": "New", **ANNA})
+    crm.on("PUT", f"Lead/{LEAD}", {"id": LEAD})
+    assert run_task(update(attributes={**ANNA, "status": "Assigned"})) == {"id": LEAD, "action": "updated"}
+    assert [sent.json for sent in crm.calls("PUT")] == [{"status": "Assigned"}]
+
+
+def test_update_of_what_is_so_already_sends_nothing(crm: Crm) -> None:
+    crm.on("GET", f"Lead/{LEAD}", {"id": LEAD, "status": "Assigned"})
+    assert run_task(update()) == {"id": LEAD, "action": "unchanged"}
+    assert crm.calls("PUT") == []
+
+
+def test_update_can_send_without_reading(crm: Crm) -> None:
+    crm.on("PUT", f"Lead/{LEAD}", {"id": LEAD})
+    assert run_task(update(only_changes=False))["action"] == "updated"
+    assert crm.calls("GET", f"Lead/{LEAD}") == []
+
+
+def test_update_takes_the_version_from_a_template_and_tells_a_conflict(crm: Crm) -> None:
+    crm.on("GET", f"Lead/{LEAD}", {"id": LEAD, "status": "New", "versionNumber": 5})
+    conflict = {"values": {"status": "Dead"}, "versionNumber": 7}
+    crm.on("PUT", f"Lead/{LEAD}", refusal(409, "modified", **conflict))
+    with pytest.raises(EspoVersionConflictError) as caught:
+        run_task(update(version_number="{{ params.version }}"), params={"version": 5})
+    assert crm.calls("PUT")[0].headers["x-version-number"] == "5"
+    assert caught.value.current_version == 7
+    assert caught.value.current_values == {"status": "Dead"}
+    assert "Dead" not in str(caught.value)
+
+
+# --- upsert
+
+
+def upsert(**given: Any) -> EspoUpsertRecordOperator:
+    arguments: dict[str, Any] = {"entity_type": "Lead", "attributes": ANNA, "match_by": ["emailAddress"]}
+    return EspoUpsertRecordOperator(task_id="upsert", **(arguments | given))
+
+
+def test_upsert_creates_what_is_not_there(crm: Crm) -> None:
+    crm.on("GET", "Lead", page())
+    crm.on("POST", "Lead", {"id": LEAD})
+    assert run_task(upsert()) == {"id": LEAD, "action": "created"}
+    assert crm.calls("POST")[0].headers["x-skip-duplicate-check"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("now", "action", "sent"), [("Nowak", "unchanged", []), ("Novak", "updated", [{"lastName": "Nowak"}])]
+)
+def test_upsert_changes_what_is_there_and_differs(crm: Crm, now: str, action: str, sent: list[Any]) -> None:
+    crm.on("GET", "Lead", page({"id": LEAD, **ANNA, "lastName": now}))
+    crm.on("PUT", f"Lead/{LEAD}", {"id": LEAD})
+    assert run_task(upsert()) == {"id": LEAD, "action": action}
+    assert [one.json for one in crm.calls("PUT")] == sent
+
+
+def test_upsert_of_two_with_the_key_touches_none(crm: Crm) -> None:
+    crm.on("GET", "Lead", page({"id": LEAD, **ANNA}, {"id": OTHER_LEAD, **ANNA}))
+    with pytest.raises(EspoAmbiguousMatchError) as caught:
+        run_task(upsert())
+    assert caught.value.record_ids == [LEAD, OTHER_LEAD]
+    assert crm.calls("PUT") == crm.calls("POST") == []
+
+
+def test_upsert_takes_the_name_of_one_key_attribute_too(crm: Crm) -> None:
+    crm.on("GET", "Lead", page({"id": LEAD, **ANNA}))
+    assert run_task(upsert(match_by="{{ 'emailAddress' }}"))["action"] == "unchanged"
+
+
+# --- delete
+
+
+def delete(**given: Any) -> EspoDeleteRecordOperator:
+    return EspoDeleteRecordOperator(task_id="delete", entity_type="Lead", record_id=LEAD, **given)
+
+
+def test_delete_deletes(crm: Crm) -> None:
+    crm.on("DELETE", f"Lead/{LEAD}", True)
+    assert run_task(delete()) == {"id": LEAD, "action": "deleted"}
+
+
+def test_a_second_delete_is_a_success(crm: Crm) -> None:
+    crm.on("DELETE", f"Lead/{LEAD}", refusal(404))
+    assert run_task(delete()) == {"id": LEAD, "action": "missing"}
+
+
+def test_a_missing_record_can_be_made_an_error(crm: Crm) -> None:
+    crm.on("DELETE", f"Lead/{LEAD}", refusal(404))
+    with pytest.raises(EspoNotFoundError):
+        run_task(delete(missing_ok=False))
+
+
+# --- list
+
+
+def listing(**given: Any) -> EspoListRecordsOperator:
+    return EspoListRecordsOperator(task_id="list", entity_type="Lead", **given)
+
+
+def rows(count: int) -> dict[str, Any]:
+    return page(*({"id": f"{number:017x}"} for number in range(count)))
+
+
+def test_list_returns_rows_by_filter(crm: Crm) -> None:
+    crm.on("GET", "Lead", page({"id": LEAD, "status": "New"}))
+    task = listing(where=[equals("status", "{{ params.status }}")], select=["status"])
+    assert run_task(task, params={"status": "New"}) == [{"id": LEAD, "status": "New"}]
+    assert crm.calls("GET", "Lead")[0].search["where"] == [equals("status", "New")]
+
+
+def test_references_inside_a_filter_make_the_task_wait_for_their_tasks(crm: Crm) -> None:
+    crm.on("GET", "Lead", rows(1))
+    with DAG("dag", schedule=None):
+        made, other = create(), EspoGetRecordOperator(task_id="get", entity_type="Account", record_id="1")
+        task = listing(where=[in_("id", [part(made, "id"), "{{ params.more }}"]), equals("accountId", other.output)])
+    assert task.upstream_task_ids == {"create", "get"}
+    run_task(task, params={"more": OTHER_LEAD}, ti=TaskInstance(xcoms={"create": {"id": LEAD}, "get": "acc"}))
+    assert crm.calls("GET", "Lead")[0].search["where"] == [
+        in_("id", [LEAD, OTHER_LEAD]),
+        equals("accountId", "acc"),
+    ]
+
+
+def test_a_whole_filter_may_come_from_upstream(crm: Crm) -> None:
+    crm.on("GET", "Lead", rows(1))
+    with DAG("dag", schedule=None):
+        made = create()
+        task = listing(where=made.output)
+    assert task.upstream_task_ids == {"create"}
+    run_task(task, ti=TaskInstance(xcoms={"create": [equals("status", "Dead")]}))
+    assert crm.calls("GET", "Lead")[0].search["where"] == [equals("status", "Dead")]
+
+
+@pytest.mark.parametrize("limit", [2, "2", " 2 ", "{{ params.limit }}"])
+def test_a_limit_may_come_from_a_template(crm: Crm, limit: Any) -> None:
+    crm.on("GET", "Lead", rows(2))
+    assert len(run_task(listing(limit=limit), params={"limit": 2})) == 2
+    assert crm.calls("GET", "Lead")[0].search["maxSize"] == 2
+
+
+@pytest.mark.parametrize("limit", ["many", "", "1.5", 1.5, True, "--5", -1, "-1"])
+def test_what_is_no_limit_is_refused_before_anything_is_sent(crm: Crm, limit: Any) -> None:
+    with pytest.raises(EspoInputError, match="limit"):
+        run_task(listing(limit=limit))
+    assert crm.sent == []
+
+
+def test_too_many_rows_for_xcom_are_refused_with_a_hint(crm: Crm) -> None:
+    crm.on("GET", "Lead", {"total": -1, "list": rows(4)["list"]})
+    with pytest.raises(EspoInputError, match=r"More than 3 .*iter_records.*max_xcom_rows"):
+        run_task(listing(max_xcom_rows=3))
+    # One more than allowed is all that was read.
+    assert crm.calls("GET", "Lead")[0].search["maxSize"] == 4
+
+
+def test_as_many_rows_as_allowed_go_through(crm: Crm) -> None:
+    crm.on("GET", "Lead", rows(3))
+    assert len(run_task(listing(max_xcom_rows=3))) == 3
+
+
+def test_a_limit_above_the_allowed_rows_does_not_lift_the_bound(crm: Crm) -> None:
+    crm.on("GET", "Lead", {"total": -1, "list": rows(4)["list"]})
+    with pytest.raises(EspoInputError, match="More than 3"):
+        run_task(listing(limit=100, max_xcom_rows=3))
+
+
+@pytest.mark.parametrize("field", ["select", "bool_filters"])
+def test_a_text_where_a_list_is_meant_is_refused(crm: Crm, field: str) -> None:
+    with pytest.raises(EspoInputError, match=field):
+        run_task(listing(**{field: "status"}))
+    assert crm.calls("GET", "Lead") == []
