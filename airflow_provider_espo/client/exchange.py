@@ -43,6 +43,9 @@ _MAX_REDIRECTS = 3
 #: How often in seconds to look whether another thread's or task's login is over.
 _LOGIN_POLL = 0.05
 
+#: Seconds that the end of a task may be held up to log out.
+_LONGEST_WAIT_TO_LOG_OUT = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Send:
@@ -124,6 +127,11 @@ def farewell(state: ClientState) -> Steps[None]:
     if token is None:
         return
     state.token.forget(token)
+    delay = state.budget.reserve(state.clock())
+    if delay > _LONGEST_WAIT_TO_LOG_OUT:
+        return
+    if delay:
+        yield Wait(delay)
     yield _prepare(build_request("POST", "App/destroyAuthToken", json={"token": token}, proof="token"), state, token)
 
 

@@ -24,23 +24,35 @@ class Blocking(Protocol):
     """What a blocking method needs of the object it stands on."""
 
     @property
-    def state(self) -> ClientState: ...
-    def run(self, operation: Operation[T]) -> T: ...
-    def iterate(self, stream: Stream[T]) -> Iterator[T]: ...
-    def run_many(
-        self, operations: Iterable[Operation[T]], max_workers: int | None = None
-    ) -> Iterator[T | EspoError]: ...
+    def state(self) -> ClientState:
+        """What operations work with."""
+
+    def run(self, operation: Operation[T]) -> T:
+        """Carry out an operation."""
+
+    def iterate(self, stream: Stream[T]) -> Iterator[T]:
+        """Carry out a stream."""
+
+    def run_many(self, operations: Iterable[Operation[T]], max_workers: int | None = None) -> Iterator[T | EspoError]:
+        """Carry out operations side by side; results in the order given."""
 
 
 class Awaiting(Protocol):
     """What an asynchronous method needs of the object it stands on."""
 
-    async def ready(self) -> ClientState: ...
-    async def run(self, operation: Operation[T]) -> T: ...
-    def iterate(self, stream: Stream[T]) -> AsyncIterator[T]: ...
+    async def ready(self) -> ClientState:
+        """Return what operations work with."""
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Carry out an operation."""
+
+    def iterate(self, stream: Stream[T]) -> AsyncIterator[T]:
+        """Carry out a stream."""
+
     def run_many(
         self, operations: Iterable[Operation[T]], max_workers: int | None = None
-    ) -> AsyncIterator[T | EspoError]: ...
+    ) -> AsyncIterator[T | EspoError]:
+        """Carry out operations side by side; results in the order given."""
 
 
 M = TypeVar("M", bound=Callable[..., Any])

@@ -77,7 +77,7 @@ def _site(parts: SplitResult) -> str:
 
 def _stays(old: SplitResult, new: SplitResult) -> bool:
     """Whether the target is the same origin, or the same host's TLS port instead of its plain one."""
-    if (old.hostname or "").rstrip(".") != (new.hostname or "").rstrip("."):
+    if old.hostname != new.hostname:
         return False
     if old.scheme == new.scheme:
         return _port(old) == _port(new)
