@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 
@@ -14,6 +15,9 @@ _SANDBOX_PORT = 8090
 def main() -> int:
     """Run until interrupted; return the exit status."""
     WORK.mkdir(exist_ok=True)
+    # Ended from outside is ended as by Ctrl-C: nothing that was started here is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     log = WORK / "airflow.log"
     environment = airflow_environment()
     migrate(environment, log)

@@ -82,7 +82,10 @@ def clean_environment() -> dict[str, str]:
 
 def airflow_environment(home: Path = AIRFLOW_HOME) -> dict[str, str]:
     """Return the environment of an Airflow that lives in the clone and sees the example DAGs."""
-    return clean_environment() | {
+    environment = clean_environment()
+    return environment | {
+        # "airflow standalone" calls "airflow" by its name.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
