@@ -103,7 +103,8 @@ def namesake(crm: Crm) -> Crm:
     conflict = refusal(409, "duplicate")
     crm.on("POST", "Lead", type(conflict)(409, found, conflict.headers))
     for record in found:
-        crm.on("GET", f"Lead/{record['id']}", record)
+        addresses = [{"emailAddress": record["emailAddress"], "primary": True}]
+        crm.on("GET", f"Lead/{record['id']}", {**record, "emailAddressData": addresses})
     crm.on("PUT", f"Lead/{LEAD}", {"id": LEAD})
     return crm
 
