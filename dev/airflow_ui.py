@@ -35,8 +35,10 @@ def main() -> int:
         process = subprocess.Popen([sys.executable, "-m", "airflow", "standalone"], env=environment)
         with contextlib.suppress(KeyboardInterrupt):
             process.wait()
-        process.terminate()
-        process.wait(timeout=30)
+        # Only an interrupt makes it end the processes it started.
+        with contextlib.suppress(KeyboardInterrupt):
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
     return 0
 
 
