@@ -82,17 +82,15 @@ class Request:
 
 def is_deeper_than(value: Any, depth: int) -> bool:
     """Whether lists and objects are nested deeper than ``depth``."""
-    level = [value]
-    for _ in range(depth + 1):
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(depth):
         level = [
             inner
             for outer in level
-            if isinstance(outer, dict | list)
             for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
         ]
-        if not level:
-            return False
-    return True
+    return bool(level)
 
 
 @dataclass

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from airflow_provider_espo.sandbox.auth import hash_password, is_password
+from tests.unit.sandbox.asking import Asker, reason
+
+
+def basic(text: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+
+def test_stored_password_is_salted() -> None:
+    assert hash_password("x") != hash_password("x")
+    assert is_password("x", hash_password("x"))
+    assert not is_password("y", hash_password("x"))
+
+
+def test_secrets_are_new_each_time(crm: Asker) -> None:
+    from airflow_provider_espo.sandbox.fixture import ensure_fixture
+
+    again = ensure_fixture(crm.sandbox.storage)
+    assert again["variables"] == crm.credentials["variables"]
+    assert all(again[key] != crm.credentials[key] for key in ("api_key", "hmac_secret_key", "sales_password"))
+    assert crm.send("GET", "App/about").status == 401
+
+
+def test_inactive_user_is_refused(crm: Asker) -> None:
+    user_id = crm.credentials["variables"]["sales_user_id"]
+    sales = crm.as_user("sales")
+    assert sales.send("GET", "App/user").status == 200
+    crm.as_user("admin").ok("PUT", f"User/{user_id}", {"isActive": False})
+    assert sales.send("GET", "App/user").status == 401
+
+
+def test_user_name_is_found_in_any_letter_case(crm: Asker) -> None:
+    password = crm.credentials["sales_password"]
+    asker = Asker(crm.sandbox, crm.credentials, basic(f"SALES:{password}"))
+    assert asker.ok("GET", "App/user")["user"]["userName"] == "sales"
+
+
+@pytest.mark.parametrize("header", ["Basic", "Basic ", "Basic Og==", "Digest abc", "Basic w7w="])
+def test_odd_basic_headers_are_401_and_never_an_error(crm: Asker, header: str) -> None:
+    asker = Asker(crm.sandbox, crm.credentials, {"Authorization": header})
+    assert asker.send("GET", "App/user").status == 401
+
+
+def test_token_cookie_is_a_login(crm: Asker) -> None:
+    from airflow_provider_espo.sandbox.http import Request
+
+    pair = base64.b64encode(f"sales:{crm.credentials['sales_password']}".encode()).decode()
+    token = Asker(crm.sandbox, crm.credentials, {"Espo-Authorization": pair}).ok("GET", "App/user")["token"]
+    reply = crm.sandbox.handle(Request("GET", "/App/user", "", {}, cookies={"auth-token": token}))
+    assert reply.status == 200
+    assert crm.sandbox.handle(Request("GET", "/App/user", "", {}, cookies={"auth-token": "0"})).status == 401
+
+
+def test_admin_cannot_act_as_an_api_user(crm: Asker) -> None:
+    admin = crm.as_user("admin")
+    assert admin.send("GET", "App/user", headers={"X-Another-User": "sales"}).status == 200
+    assert admin.send("GET", "App/user", headers={"X-Another-User": "airflow_key"}).status == 401
+
+
+def test_settings_need_no_login_but_a_wrong_one_is_refused(crm: Asker) -> None:
+    nobody = Asker(crm.sandbox, crm.credentials, {})
+    assert "baseCurrency" not in nobody.ok("GET", "Settings")
+    assert crm.ok("GET", "Settings")["baseCurrency"] == "USD"
+    assert reason(nobody.send("GET", "Settings", headers={"X-Api-Key": "wrong"})) == (401, None)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_espo.sandbox.cli import main
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What the program says when it cannot run: one line, status 2, no traceback."""
+    try:
+        status = main(arguments)
+    except SystemExit as exit_:
+        status = int(str(exit_.code))
+    assert status == 2
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert (
+            complaint(capsys, "--port", port) == f"espo sandbox: cannot listen on 127.0.0.1:{port}: the port is in use"
+        )
+
+
+def test_database_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database\n" * 200)
+    message = complaint(capsys, "--port", "0", "--database", str(file))
+    assert message.startswith(f"espo sandbox: cannot use database {file}: ")
+
+
+def test_folder_of_the_credentials_file_is_absent(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    message = complaint(capsys, "--port", "0", "--credentials-file", str(tmp_path / "no" / "c.json"))
+    assert message == f"espo sandbox: the folder of the credentials file is not there: {tmp_path / 'no'}"
+
+
+def test_credentials_file_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert str(tmp_path) in complaint(capsys, "--port", "0", "--credentials-file", str(tmp_path))
+
+
+def test_unknown_type_to_fill(capsys: pytest.CaptureFixture[str]) -> None:
+    assert complaint(capsys, "--port", "0", "--fill", "Nope=3").endswith("cannot fill 'Nope': no such entity type")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--port", "70000"], "'70000' is not a port (0 to 65535)"),
+        (["--port", "http"], "'http' is not a port (0 to 65535)"),
+        (["--fill", "Lead"], "'Lead' is not of the form TYPE=COUNT"),
+        (["--fill", "Lead=many"], "'Lead=many' is not of the form TYPE=COUNT"),
+        (["--answer-after", "-1"], "'-1' is not a number of seconds"),
+        (["--answer-after", "soon"], "'soon' is not a number of seconds"),
+        (["--answer-after", "nan"], "'nan' is not a number of seconds"),
+        (["--verbose"], "unrecognized arguments: --verbose"),
+    ],
+)
+def test_bad_argument_is_named(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    assert complaint(capsys, *arguments).endswith(message)
+
+
+def test_host_that_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
+    message = complaint(capsys, "--host", "192.0.2.1", "--port", "0")
+    assert message.startswith("espo sandbox: cannot listen on 192.0.2.1:0: ")
