@@ -95,6 +95,11 @@ def undecodable(method: str) -> EspoTransportError:
     return EspoBadAnswerError("The answer's compression is broken", outcome_unknown=method != "GET")
 
 
+def is_tls_refusal(error: BaseException) -> bool:
+    """Whether one side refused the other's certificate or way of TLS."""
+    return _tls_failure(error) is not None
+
+
 def _tls_failure(error: BaseException) -> EspoTransportError | None:
     """Return the error where TLS could not be agreed on: nothing that counts was sent."""
     certificate = find(error, ssl.SSLCertVerificationError)

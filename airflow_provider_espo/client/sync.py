@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import requests
 import urllib3.exceptions
-from requests.adapters import HTTPAdapter
 from requests.exceptions import (
     ConnectTimeout,
     ContentDecodingError,
@@ -30,6 +29,7 @@ from airflow_provider_espo.client.log_privacy import hide_queries
 from airflow_provider_espo.client.methods import BlockingMethods
 from airflow_provider_espo.client.side_by_side import Source, check_workers
 from airflow_provider_espo.client.state import ClientState, new_state
+from airflow_provider_espo.client.sync_connection import Adapter
 from airflow_provider_espo.client.wire import Emit, Operation, Response, Stream, header_map
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def new_session(config: ClientConfig) -> requests.Session:
         session.cert = (config.client_cert, config.client_key) if config.client_key else config.client_cert
     # A session cookie of an earlier answer must not stand in for the credentials.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
+    adapter = Adapter()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

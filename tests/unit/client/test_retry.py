@@ -34,8 +34,10 @@ def down(status: int) -> EspoServerError:
 
 UNREACHED: list[EspoError] = [EspoConnectionError("refused"), EspoTimeoutError("connect"), EspoRateLimitError("429"),
                               EspoMaintenanceError("503", status=503), down(503)]  # fmt: skip
-UNKNOWN: list[EspoError] = [EspoConnectionError("reset", outcome_unknown=True),
-                            EspoTimeoutError("read", outcome_unknown=True), down(502), down(504), down(524)]  # fmt: skip
+UNKNOWN: list[EspoError] = [
+    EspoConnectionError("reset", outcome_unknown=True), EspoTimeoutError("read", outcome_unknown=True),
+    down(502), down(504), down(524),
+]  # fmt: skip
 HOPELESS: list[EspoError] = [
     EspoTLSError("x"), EspoTLSError("x", outcome_unknown=True), EspoBadAnswerError("x"), EspoAuthenticationError("x"),
     EspoForbiddenError("x"), EspoLoginThrottledError("x"), EspoNotFoundError("x"), EspoBadRequestError("x"),

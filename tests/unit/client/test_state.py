@@ -35,7 +35,8 @@ def test_clients_with_equal_settings_share_what_they_learn() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"secret": "other"}, {"site_url": "https://other.example.com"}, {"auth_method": AuthMethod.BASIC}, {"login": "x"},
+        {"secret": "other"}, {"site_url": "https://other.example.com"}, {"auth_method": AuthMethod.BASIC},
+        {"login": "x"},
         {"act_as": "sales"}, {"portal_id": "p"}, {"requests_per_second": 1.0}, {"max_retries": 0}, {"headers": {}},
         {"proxies": {}}, {"verify": False}, {"timeout": 1.0},
     ],

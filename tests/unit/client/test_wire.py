@@ -195,7 +195,8 @@ def test_a_request_and_an_answer_show_no_values() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("X-A", "a\r\nX-B: b"), ("X-A", "a\nb"), ("X-A", "a\0"), ("X-A", " a"), ("X-A", "a "), ("X-A", "Zoë"), ("X-A", 5),
+        ("X-A", "a\r\nX-B: b"), ("X-A", "a\nb"), ("X-A", "a\0"), ("X-A", " a"), ("X-A", "a "), ("X-A", "Zoë"),
+        ("X-A", 5),
         ("X-A", None), ("X-A", b"a"), ("X A", "a"), ("X-A:", "a"), ("", "a"), (5, "a"), ("Content-Length", "3"),
         ("transfer-encoding", "chunked"),
     ],

@@ -152,6 +152,22 @@ class Transport:
         wire.script = list(script)
         return wire
 
+    def send(self, config: ClientConfig, *requests_: Request) -> Any:
+        """Send requests one after the other over real sockets; return the last answer."""
+        return self.do(config, *map(ask, requests_))
+
+    def do(self, config: ClientConfig, *operations: Operation[Any]) -> Any:
+        """Carry out operations one after the other over real sockets; return what the last returned."""
+        if self.name == "sync":
+            with EspoClient(config) as client:
+                return [client.run(operation) for operation in operations][-1]
+
+        async def main() -> Any:
+            async with EspoAsyncClient(config) as client:
+                return [await client.run(operation) for operation in operations][-1]
+
+        return asyncio.run(main())
+
     def run(self, wire: Wire, *operations: Operation[Any]) -> Any:
         """Carry out operations one after the other by one client; return what the last returned."""
         with self._patch.context() as patch:
