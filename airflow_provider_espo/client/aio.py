@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import httpx
 
 from airflow_provider_espo.client import environment, failures
-from airflow_provider_espo.client.errors import EspoConfigError, EspoError, EspoTransportError
+from airflow_provider_espo.client.errors import EspoError, EspoTransportError
 from airflow_provider_espo.client.exchange import Outcome, Send, Steps, Wait, farewell, perform, perform_stream
 from airflow_provider_espo.client.log_privacy import hide_queries
 from airflow_provider_espo.client.methods import AsyncMethods
@@ -162,31 +162,24 @@ def new_async_client(config: ClientConfig) -> httpx.AsyncClient:
     """
     tls = environment.tls_context(config)
     limits = httpx.Limits(max_connections=config.max_workers, max_keepalive_connections=config.max_workers)
-    try:
-        proxies = {
-            f"{scheme}://": httpx.AsyncHTTPTransport(proxy=url, verify=tls, limits=limits)
-            for scheme, url in environment.proxies(config).items()
-        }
-    except (ImportError, ValueError, httpx.InvalidURL) as error:
-        refused = type(error).__name__
-    else:
-        client = httpx.AsyncClient(
-            verify=tls,
-            # There is no time-out for a place in the pool: to wait for one's turn is no failure of the server.
-            timeout=httpx.Timeout(config.timeout, connect=config.connect_timeout, pool=None),
-            limits=limits,
-            mounts=proxies,
-            follow_redirects=False,
-            # Environment variables would win over the connection's settings, and ~/.netrc would add another proof.
-            trust_env=False,
-            event_hooks={"response": [_keep_redirect]},
-        )
-        # A session cookie of an earlier answer must not stand in for the credentials.
-        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        return client
-    raise EspoConfigError(
-        f"The proxy cannot be used ({refused})", hint="Only http:// and https:// proxies are supported"
+    proxies = {
+        f"{scheme}://": httpx.AsyncHTTPTransport(proxy=url, verify=tls, limits=limits)
+        for scheme, url in environment.proxies(config).items()
+    }
+    client = httpx.AsyncClient(
+        verify=tls,
+        # There is no time-out for a place in the pool: to wait for one's turn is no failure of the server.
+        timeout=httpx.Timeout(config.timeout, connect=config.connect_timeout, pool=None),
+        limits=limits,
+        mounts=proxies,
+        follow_redirects=False,
+        # Environment variables would win over the connection's settings, and ~/.netrc would add another proof.
+        trust_env=False,
+        event_hooks={"response": [_keep_redirect]},
     )
+    # A session cookie of an earlier answer must not stand in for the credentials.
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
 
 
 async def _keep_redirect(answer: httpx.Response) -> None:

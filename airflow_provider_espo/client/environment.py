@@ -21,18 +21,27 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-_SCHEMES = ("http", "https", "all")
 
 
 def proxies(config: ClientConfig) -> Mapping[str, str]:
-    """Return proxy URLs by ``http``, ``https`` or ``all``; none if the server is reached without one."""
+    """Return proxy URLs by ``http``, ``https`` or ``all``; none if the server is reached without one.
+
+    :raises EspoConfigError: the environment's proxy for this server cannot be used.
+    """
     if config.proxies:
         return config.proxies
     found = getproxies_environment()
     site = urlsplit(config.site_url)
-    if not any(scheme in found for scheme in _SCHEMES) or _bypassed(site.hostname or "", site.netloc, found):
+    given = {scheme: found.get(scheme) or found.get("all") for scheme in ("http", "https")}
+    if not any(given.values()) or _bypassed(site.hostname or "", site.netloc, found):
         return {}
-    return {scheme: _with_scheme(found[scheme]) for scheme in _SCHEMES if found.get(scheme)}
+    urls = {scheme: url if "://" in url else f"http://{url}" for scheme, url in given.items() if url}
+    if site.scheme in urls and not _is_usable(urls[site.scheme]):
+        raise EspoConfigError(
+            f"The environment variable {site.scheme}_proxy or all_proxy is not an http:// or https:// URL",
+            hint="Give the proxy in the connection's proxies, or name the server in no_proxy",
+        )
+    return {scheme: url for scheme, url in urls.items() if _is_usable(url)}
 
 
 def ca_bundle(config: ClientConfig) -> str | None:
@@ -97,8 +106,12 @@ def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-def _with_scheme(url: str) -> str:
-    return url if "://" in url else f"http://{url}"
+def _is_usable(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _bypassed(host: str, netloc: str, found: Mapping[str, str]) -> bool:
