@@ -2,22 +2,57 @@
 
 What a method does, takes and returns stands in ``operations/``, once. Here each operation is made a blocking and an
 asynchronous method. A test holds the two lists equal.
+
+A DAG file that imports the hook is parsed all the time and runs none of the operations. So their modules, and with
+them most of the client, are imported when a method is first used.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
-
-from airflow_provider_espo.client.errors import EspoError
-from airflow_provider_espo.client.operations import bulk, listing, records, relations, system, upsert
-from airflow_provider_espo.client.state import ClientState
-from airflow_provider_espo.client.wire import Operation, Stream
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
+M = TypeVar("M", bound=Callable[..., Any])
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.client.errors import EspoError
+    from airflow_provider_espo.client.operations import bulk, listing, records, relations, system, upsert
+    from airflow_provider_espo.client.state import ClientState
+    from airflow_provider_espo.client.wire import Operation, Stream
+else:
+
+    class _Operation:
+        """Stands for an operation until it is needed."""
+
+        def __init__(self, module: str, name: str) -> None:
+            self._module = module
+            self._name = name
+
+        @functools.cached_property
+        def function(self) -> Callable[..., Any]:
+            """The operation itself."""
+            return getattr(importlib.import_module(f"{__package__}.operations.{self._module}"), self._name)
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return self.function(*args, **kwargs)
+
+    class _Operations:
+        """Stands for a module of operations."""
+
+        def __init__(self, module: str) -> None:
+            self._module = module
+
+        def __getattr__(self, name: str) -> _Operation:
+            return _Operation(self._module, name)
+
+    bulk, listing, records, relations, system, upsert = map(
+        _Operations, ("bulk", "listing", "records", "relations", "system", "upsert")
+    )
 
 
 class Blocking(Protocol):
@@ -55,7 +90,25 @@ class Awaiting(Protocol):
         """Carry out operations side by side; results in the order given."""
 
 
-M = TypeVar("M", bound=Callable[..., Any])
+class _Method:
+    """Becomes a method when it is first looked at: only then its operation is imported.
+
+    :param operation: stands for the operation.
+    :param function: the method, still without the operation's name, text and arguments.
+    """
+
+    def __init__(self, operation: Any, function: Callable[..., Any]) -> None:
+        self._operation = operation
+        self._function = function
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self._owner = owner
+        self._name = name
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Any:
+        method: Any = _named_as(self._operation.function, self._function)
+        setattr(self._owner, self._name, method)
+        return method.__get__(instance, owner)
 
 
 def _named_as(operation: Callable[..., Any], method: M) -> M:
@@ -71,13 +124,17 @@ def _named_as(operation: Callable[..., Any], method: M) -> M:
     return method
 
 
+def _later(operation: Callable[..., Any], method: M) -> M:
+    return cast("M", _Method(operation, method))
+
+
 def blocking(operation: Callable[Concatenate[ClientState, P], Operation[T]]) -> Callable[Concatenate[Blocking, P], T]:
     """Make an operation a method that waits for the result."""
 
     def method(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.run(operation(self.state, *args, **kwargs))
 
-    return _named_as(operation, method)
+    return _later(operation, method)
 
 
 def blocking_stream(
@@ -88,7 +145,7 @@ def blocking_stream(
     def method(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         return self.iterate(stream(self.state, *args, **kwargs))
 
-    return _named_as(stream, method)
+    return _later(stream, method)
 
 
 def blocking_many(
@@ -102,7 +159,7 @@ def blocking_many(
             todo.add(done)
         return todo.outcomes()
 
-    return _named_as(plan, method)
+    return _later(plan, method)
 
 
 def awaiting(
@@ -113,7 +170,7 @@ def awaiting(
     async def method(self: Awaiting, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.run(operation(await self.ready(), *args, **kwargs))
 
-    return _named_as(operation, method)
+    return _later(operation, method)
 
 
 def awaiting_stream(
@@ -125,7 +182,7 @@ def awaiting_stream(
         async for item in self.iterate(stream(await self.ready(), *args, **kwargs)):
             yield item
 
-    return _named_as(stream, method)
+    return _later(stream, method)
 
 
 def awaiting_many(
@@ -139,7 +196,7 @@ def awaiting_many(
             todo.add(done)
         return todo.outcomes()
 
-    return _named_as(plan, method)
+    return _later(plan, method)
 
 
 class BlockingMethods:

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_espo import __version__, compat, connection_form
-from airflow_provider_espo.client.config import ClientConfig, secrets_of, token_secrets
+from airflow_provider_espo import __version__, compat
 from airflow_provider_espo.client.errors import EspoError
 from airflow_provider_espo.client.methods import AsyncMethods, BlockingMethods
-from airflow_provider_espo.client.state import ClientState, shared_state
-from airflow_provider_espo.client.wire import Operation, Stream, record_id_segment, record_path
 
+# DAG files import this module all the time: of the client it loads no more than the errors.
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_provider_espo.client.aio import EspoAsyncClient
+    from airflow_provider_espo.client.config import ClientConfig
+    from airflow_provider_espo.client.state import ClientState
     from airflow_provider_espo.client.sync import EspoClient
+    from airflow_provider_espo.client.wire import Operation, Stream
 
 T = TypeVar("T")
 
@@ -41,11 +42,15 @@ class _ConnectionType:
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Labels and placeholders of the connection form, for Airflow 3.1."""
+        from airflow_provider_espo import connection_form
+
         return connection_form.ui_field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Extra fields of the connection form, for Airflow 3.1."""
+        from airflow_provider_espo import connection_form
+
         return connection_form.widgets()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -82,8 +87,8 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         with self._lock:
             if self._config is None:
                 connection, extra = compat.get_connection(self.espo_conn_id)
-                config = _config(connection, extra)
-                compat.mask(list(secrets_of(config)))
+                config, secrets = _config(connection, extra)
+                compat.mask(list(secrets))
                 if hint := config.unknown_extras_hint():
                     self.log.warning("%s", hint)
                 self._config = config
@@ -94,6 +99,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         """The client that does the work; what it learns is shared with all hooks of the connection in the process."""
         with self._lock:
             if self._client is None:
+                from airflow_provider_espo.client.state import shared_state
                 from airflow_provider_espo.client.sync import EspoClient
 
                 self.config.check_files()
@@ -155,6 +161,8 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         :param record_id: its id.
         :raises EspoInputError: one of them is not such a name or id.
         """
+        from airflow_provider_espo.client.wire import record_id_segment, record_path
+
         config = self.config
         portal = f"/portal/{config.portal_id}" if config.portal_id else ""
         return f"{config.site_url}{portal}/#{record_path(entity_type)}/view/{record_id_segment(record_id)}"
@@ -189,7 +197,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
     def _mask_token(self, client: EspoClient) -> None:
         token = client.state.token.token
         if token is not None and token != self._masked_token:
-            compat.mask(list(token_secrets(client.state.config, token)))
+            compat.mask(_token_secrets(client.state.config, token))
             self._masked_token = token
 
 
@@ -219,8 +227,8 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
             # The HTTP library is imported off the loop: it takes longer than a loop may be held up.
             aio_shared = await asyncio.to_thread(_aio_shared)
             connection, extra = await compat.aget_connection(self.espo_conn_id)
-            config = _config(connection, extra)
-            await compat.amask(list(secrets_of(config)))
+            config, secrets = _config(connection, extra)
+            await compat.amask(list(secrets))
             await asyncio.to_thread(config.check_files)
             # Another coroutine may have been here meanwhile.
             if self._client is None:
@@ -286,12 +294,15 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
     async def _mask_token(self, client: EspoAsyncClient) -> None:
         token = client.state.token.token
         if token is not None and token != self._masked_token:
-            await compat.amask(list(token_secrets(client.state.config, token)))
+            await compat.amask(_token_secrets(client.state.config, token))
             self._masked_token = token
 
 
-def _config(connection: Connection, extra: dict[str, Any]) -> ClientConfig:
-    return ClientConfig.from_connection(
+def _config(connection: Connection, extra: dict[str, Any]) -> tuple[ClientConfig, list[str]]:
+    """Settings of a connection, and the secrets in them."""
+    from airflow_provider_espo.client.config import ClientConfig, secrets_of
+
+    config = ClientConfig.from_connection(
         host=connection.host,
         schema=connection.schema,
         port=connection.port,
@@ -300,6 +311,13 @@ def _config(connection: Connection, extra: dict[str, Any]) -> ClientConfig:
         extra=extra,
         user_agent=f"airflow-provider-espo/{__version__} apache-airflow/{compat.airflow_version()}",
     )
+    return config, secrets_of(config)
+
+
+def _token_secrets(config: ClientConfig, token: str) -> list[Any]:
+    from airflow_provider_espo.client.config import token_secrets
+
+    return list(token_secrets(config, token))
 
 
 def _aio_shared() -> Any:
