@@ -11,6 +11,7 @@ from airflow_provider_espo.sandbox.custom_fields import CustomFields
 from airflow_provider_espo.sandbox.definition_files import load_definitions
 from airflow_provider_espo.sandbox.errors import ApiError
 from airflow_provider_espo.sandbox.http import (
+    CRASH,
     HTML,
     JSON,
     Context,
@@ -19,6 +20,7 @@ from airflow_provider_espo.sandbox.http import (
     Request,
     Router,
     error_reply,
+    framework_crash,
     framework_error,
     json_reply,
 )
@@ -108,7 +110,10 @@ class Sandbox:
         except AuthError as error:
             reply = auth_error_reply(request, error)
         except ApiError as error:
-            reply = error_reply(error, JSON if error.status == 500 else errors_as)
+            crashed = error.status == 500 and error.body == CRASH
+            reply = (
+                framework_crash(request) if crashed else error_reply(error, JSON if error.status == 500 else errors_as)
+            )
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             reply = Reply(500)

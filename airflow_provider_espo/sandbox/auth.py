@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -129,10 +129,7 @@ class Authenticator:
         return Login(self._directory.get(user["id"]))
 
     def _login_by_hmac(self, request: Request, signature: str) -> Login | None:
-        try:
-            key, colon, digest = base64.b64decode(signature).partition(b":")
-        except (ValueError, binascii.Error):
-            return None
+        key, colon, digest = php_base64(signature).partition(b":")
         user = self._user("apiKey", key.decode("latin-1")) if colon and key else None
         if user is None or user["type"] != "api" or user["authMethod"] != "Hmac" or not user["isActive"]:
             return None
@@ -186,12 +183,16 @@ class Authenticator:
 
 
 def _decode_pair(text: str) -> tuple[str, str] | None:
-    try:
-        decoded = base64.b64decode(text, validate=True).decode("utf-8")
-    except ValueError:
-        return None
-    name, colon, password = decoded.partition(":")
+    name, colon, password = php_base64(text).decode("utf-8", "replace").partition(":")
     return (name, password) if colon else None
+
+
+def php_base64(text: str) -> bytes:
+    """Decode as PHP does: what is not base64 is passed over, padding may be missing."""
+    digits = re.sub(r"[^A-Za-z0-9+/]", "", text)
+    if len(digits) % 4 == 1:
+        digits = digits[:-1]
+    return base64.b64decode(digits + "=" * (-len(digits) % 4))
 
 
 def _espo_pair(request: Request) -> _Pair | None:

@@ -214,9 +214,14 @@ def header_text(text: str) -> str:
     return " ".join(text.split("\n")).replace("\r", "").encode("utf-8").decode("latin-1")
 
 
-# --- the framework's own errors: no route, wrong method ---
+# --- the framework's own errors: no route, wrong method, crash ---
 
-_TITLES = {404: "404 Not Found", 405: "405 Method Not Allowed"}
+_TITLES = {404: "404 Not Found", 405: "405 Method Not Allowed", 500: "Slim Application Error"}
+_TEXTS = {
+    404: "The requested resource could not be found. Please verify the URI and try again.",
+    405: "The request method is not supported for the requested resource.",
+    500: "A website error has occurred. Sorry for the temporary inconvenience.",
+}
 _PAGE_STYLE = (
     "body{margin:0;padding:30px;font:12px/1.5 Helvetica,Arial,Verdana,sans-serif}",
     "h1{margin:0;font-size:48px;font-weight:normal;line-height:48px}",
@@ -224,13 +229,13 @@ _PAGE_STYLE = (
 )
 
 
+#: Body of an :class:`ApiError` for a crash.
+CRASH = {"message": _TITLES[500]}
+
+
 def framework_error(request: Request, allowed: list[str]) -> Reply:
     """404, or 405 if the path is known under another method; JSON if the client accepts it, else a page."""
-    status = 405 if allowed else 404
-    if JSON in (request.header("accept") or ""):
-        reply = json_reply({"message": _TITLES[status]}, status, indent=True)
-    else:
-        reply = Reply(status, _page(status, allowed).encode(), "text/html;charset=UTF-8")
+    reply = _framework_reply(request, 405 if allowed else 404)
     if allowed:
         reply.headers["Allow"] = ", ".join(allowed)
     if request.method == "OPTIONS" and allowed:
@@ -238,14 +243,20 @@ def framework_error(request: Request, allowed: list[str]) -> Reply:
     return reply
 
 
-def _page(status: int, allowed: list[str]) -> str:
+def framework_crash(request: Request) -> Reply:
+    """500 from the framework: the application met input of a type that it never expected."""
+    return _framework_reply(request, 500)
+
+
+def _framework_reply(request: Request, status: int) -> Reply:
+    if JSON in (request.header("accept") or ""):
+        return json_reply({"message": _TITLES[status]}, status, indent=True)
+    return Reply(status, _page(status).encode(), "text/html;charset=UTF-8")
+
+
+def _page(status: int) -> str:
     """The framework's page: what a client meets that does not say that it accepts JSON."""
-    text = (
-        f"Method not allowed. Must be one of: {', '.join(allowed)}"
-        if allowed
-        else "The requested resource could not be found. Please verify the URI and try again."
-    )
-    title, gap = _TITLES[status], " " * 4
+    title, text, gap = _TITLES[status], _TEXTS[status], " " * 4
     lines = [
         (0, '<!doctype html><html lang="en">'),
         (1, "<head>"),

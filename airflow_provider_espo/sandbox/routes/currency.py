@@ -8,7 +8,7 @@ from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
 
 if TYPE_CHECKING:
-    from airflow_provider_espo.sandbox.http import Context, Router
+    from airflow_provider_espo.sandbox.http import CRASH, Context, Router
 
 
 def register(router: Router) -> None:
@@ -34,7 +34,7 @@ def set_rates(context: Context) -> bool:
         if code not in settings.currency_list or code == settings.base_currency:
             continue
         if isinstance(rate, bool) or not isinstance(rate, int | float):
-            raise ApiError(500, body={"message": "Slim Application Error"})
+            raise ApiError(500, body=CRASH)
         if rate < 0:
             raise ApiError(400, "Bad value.")
         given[code] = rate

@@ -27,6 +27,8 @@ def register(router: Router) -> None:
     router.add("GET", "/User/{id}/acl", admin_only)
     router.add("POST", "/Note", note, action="create")
     router.add("POST", "/Webhook", webhook, action="create")
+    router.add("PUT", "/{controller}/{id}/subscription", stream, action="follow")
+    router.add("DELETE", "/{controller}/{id}/subscription", stream, action="unfollow")
     router.add("GET", "/{controller}/{id}/stream", stream, action="list")
     router.add("GET", "/{controller}/{id}/updateStream", update_stream, action="listUpdates")
 
@@ -98,7 +100,7 @@ def webhook(context: Context) -> Reply:
 
 
 def stream(context: Context) -> Reply:
-    """The stream of a record."""
+    """The stream of a record, and following it."""
     if not acl.may(context.user, entity_of(context).name, "stream"):
         raise ApiError(403, "No stream access.")
     return not_built(context)

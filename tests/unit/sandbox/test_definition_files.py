@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_espo.sandbox.definition_files import load_definitions
+from airflow_provider_espo.sandbox.definition_files import DATA_DIRECTORY, load_definitions
 from airflow_provider_espo.sandbox.definition_lines import DefinitionError
 from airflow_provider_espo.sandbox.storage import Storage
 
+ROOT = Path(__file__).resolve().parents[3]
 OWNER: dict[str, Any] = {"fields": {"name": "varchar required", "kind": "enum"}, "choices": {"kind": "*Big | Small"}}
 USER: dict[str, Any] = {"fields": {"name": "personName", "userName": "varchar"}}
 
@@ -113,3 +115,15 @@ def test_letter_case_of_an_entity_type_does_not_matter() -> None:
     definitions = load_definitions()
     assert definitions.find("targetLIST") is definitions["TargetList"]
     assert definitions.find("Nope") is None
+
+
+def test_example_in_the_docs_is_sound(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    example = text.partition("```json\n")[2].partition("```")[0]
+    shutil.copytree(DATA_DIRECTORY, tmp_path, dirs_exist_ok=True)
+    definitions = load(tmp_path, Pet=example)
+    storage = Storage(":memory:", definitions)
+    pet = definitions["Pet"]
+    assert storage.load(pet, "nobody", pet.attributes.values()) is None
+    assert pet.fields["kind"].default == "Dog"
+    storage.close()

@@ -38,7 +38,7 @@ def test_wrong_method_lists_the_right_ones() -> None:
     request = Request("PUT", "/Lead", "", {"accept": "text/html"})
     reply = framework_error(request, ["GET", "POST"])
     assert (reply.status, reply.headers["Allow"]) == (405, "GET, POST")
-    assert b"Must be one of: GET, POST" in reply.content
+    assert b"<h1>405 Method Not Allowed</h1>" in reply.content
 
 
 def test_body_is_read_only_with_its_content_type() -> None:
@@ -100,3 +100,10 @@ def test_metadata_key_names_a_part(crm: Asker) -> None:
     assert crm.send("GET", "Metadata", query="key=entityDefs.Lead.fields.status.type").content == b"enum"
     assert crm.send("GET", "Metadata", query="key=entityDefs.Nope").content == b""
     assert crm.as_user("limited").send("GET", "Metadata", query="key=entityDefs.Account.fields").content == b""
+
+
+def test_crash_is_json_or_a_page(crm: Asker) -> None:
+    assert json.loads(crm.send("GET", "Lead", query="where[0]=x").content) == {"message": "Slim Application Error"}
+    page = crm.send("GET", "Lead", query="where[0]=x", headers={"Accept": "*/*"})
+    assert page.status == 500
+    assert page.content.startswith(b"<!doctype html>")

@@ -188,3 +188,14 @@ def test_parallel_updates_count_every_version(crm: Asker) -> None:
 def test_odd_text_is_answered_and_never_breaks_the_server(crm: Asker, body: dict[str, str]) -> None:
     assert crm.send("POST", "Lead", body).status in (200, 500)
     assert crm.send("GET", "Lead").status == 200
+
+
+def test_target_list_counts_its_entries(crm: Asker) -> None:
+    target_list = crm.create("TargetList", name="T")["id"]
+    leads = [crm.create("Lead", lastName=name)["id"] for name in "AB"]
+    contact = crm.create("Contact", lastName="C")["id"]
+    crm.ok("POST", f"TargetList/{target_list}/leads", {"ids": leads})
+    crm.ok("POST", f"TargetList/{target_list}/contacts", {"id": contact})
+    crm.ok("POST", "TargetList/action/optOut", {"id": target_list, "targetType": "Lead", "targetId": leads[0]})
+    record = crm.read("TargetList", target_list)
+    assert (record["entryCount"], record["optedOutCount"]) == (3, 1)
