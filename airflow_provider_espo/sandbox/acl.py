@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from airflow_provider_espo.sandbox.users import CurrentUser
 
 ACTIONS = ("create", "read", "edit", "delete", "stream")
+#: Fields of users that are for administrators only.
+SECRET_USER_FIELDS = frozenset({"apiKey", "secretKey", "password", "passwordConfirm"})
 LEVELS = ("not-set", "no", "own", "team", "all", "yes")
 
 
@@ -75,6 +77,8 @@ def forbidden_fields(user: CurrentUser, entity_def: EntityDef, action: str) -> f
     """Fields of a type that the user may not read or edit."""
     if user.is_admin:
         return frozenset()
+    if entity_def.name == "User":
+        return SECRET_USER_FIELDS
     fields = user.field_rights.get(entity_def.name, {})
     return frozenset(name for name, actions in fields.items() if actions.get(action) == "no")
 

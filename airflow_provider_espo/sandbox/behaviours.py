@@ -10,6 +10,7 @@ from typing import Any
 from airflow_provider_espo.sandbox.change import Change
 from airflow_provider_espo.sandbox.links import relation
 from airflow_provider_espo.sandbox.storage import Storage
+from airflow_provider_espo.sandbox.user_rules import check_user_name, keep_secrets
 
 Behaviour = Callable[[Change, Storage], None]
 
@@ -239,6 +240,7 @@ BEFORE_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "Meeting": (set_relatives_of_parent, set_all_day, set_attendees),
     "Call": (set_relatives_of_parent, set_attendees),
     "Contact": (keep_account_of_contact,),
+    "User": (check_user_name, keep_secrets),
 }
 AFTER_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "Contact": (link_account_of_contact,),

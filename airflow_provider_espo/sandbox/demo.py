@@ -7,8 +7,8 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.collation import fold
-from airflow_provider_espo.sandbox.fixture import set_secret
 from airflow_provider_espo.sandbox.links import relation
+from airflow_provider_espo.sandbox.user_rules import set_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_espo.sandbox.addresses import email_book
 from airflow_provider_espo.sandbox.auth import hash_password
 from airflow_provider_espo.sandbox.links import relation
+from airflow_provider_espo.sandbox.user_rules import set_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,12 +186,6 @@ def ensure_user(
         credentials[f"{user.variable}_password"] = password
         set_secret(storage, f"password:{user_id}", hash_password(password))
     return user_id
-
-
-def set_secret(storage: Storage, name: str, value: str) -> None:
-    """Keep a secret of a user."""
-    sql = 'INSERT INTO "Secret" (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value'
-    storage.execute(sql, [name, value])
 
 
 def write_credentials(path: Path, credentials: Mapping[str, Any]) -> None:

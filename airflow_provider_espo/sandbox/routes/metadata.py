@@ -39,11 +39,7 @@ def build(context: Context) -> dict[str, Any]:
         "entityDefs": {name: entity_metadata(entity_def) for name, entity_def in known.items()},
         "scopes": {name: scope_metadata(entity_def) for name, entity_def in known.items()},
         "recordDefs": {name: record_metadata(entity_def) for name, entity_def in known.items()},
-        "app": {"acl": {"mandatory": {"scopeLevel": MANDATORY_LEVELS}}},
     }
-
-
-MANDATORY_LEVELS = {"Portal": {"read": "all", "edit": "no", "delete": "no", "create": "no"}}
 
 
 def metadata(context: Context) -> Any:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import json
+from urllib.parse import quote
 
 import pytest
 
@@ -68,3 +70,27 @@ def test_settings_need_no_login_but_a_wrong_one_is_refused(crm: Asker) -> None:
     assert "baseCurrency" not in nobody.ok("GET", "Settings")
     assert crm.ok("GET", "Settings")["baseCurrency"] == "USD"
     assert reason(nobody.send("GET", "Settings", headers={"X-Api-Key": "wrong"})) == (401, None)
+
+
+def test_administrator_makes_users_that_can_log_in(crm: Asker) -> None:
+    admin = crm.as_user("admin")
+    role = crm.credentials["variables"]["role_full_id"]
+    bot = admin.create("User", userName="bot", lastName="Bot", type="api", authMethod="ApiKey", rolesIds=[role])
+    assert admin.read("User", bot["id"])["apiKey"] == bot["apiKey"]
+    by_key = Asker(crm.sandbox, crm.credentials, {"X-Api-Key": bot["apiKey"]})
+    assert by_key.send("GET", "Lead").status == 200
+    person = {"userName": "eve", "lastName": "Eve", "type": "regular", "password": "Vogelbeere7", "rolesIds": [role]}
+    made = admin.create("User", **person)
+    assert "password" not in made
+    assert Asker(crm.sandbox, crm.credentials, basic("eve:Vogelbeere7")).send("GET", "Lead").status == 200
+    assert reason(admin.send("POST", "User", person)) == (409, "userNameExists")
+    admin.ok("DELETE", f"User/{made['id']}")
+    assert Asker(crm.sandbox, crm.credentials, basic("eve:Vogelbeere7")).send("GET", "Lead").status == 401
+
+
+def test_secrets_of_users_are_for_administrators(crm: Asker) -> None:
+    user_id = crm.credentials["variables"]["limited_user_id"]
+    assert crm.credentials["limited_api_key"] not in crm.send("GET", f"User/{user_id}").content.decode()
+    assert crm.credentials["limited_api_key"] not in crm.send("GET", "User").content.decode()
+    where = [{"type": "startsWith", "attribute": "apiKey", "value": "a"}]
+    assert crm.send("GET", "User", query="searchParams=" + quote(json.dumps({"where": where}))).status == 400
