@@ -54,6 +54,8 @@ OTHER_CODES = frozenset(
     for digit in digits.replace(" ", "")
 )
 STANDARD_LENGTH = (4, 14)
+#: Calling codes behind which a zero is part of the number.
+CODES_WITH_ZERO = frozenset({"39", "225", "241", "242"})
 WRITTEN = re.compile(r"\+?[0-9][0-9 ()./\-]*|\+?\([0-9][0-9 ()./\-]*")
 
 
@@ -62,21 +64,27 @@ def canonical(text: str) -> str:
     stripped = text.strip()
     if not stripped.startswith("+") or not WRITTEN.fullmatch(stripped):
         return stripped
-    return "+" + re.sub(r"\D", "", stripped)
+    digits = digits_of(stripped)
+    code = calling_code(digits)
+    if code and code not in CODES_WITH_ZERO:
+        # the zero that is dialled within a country, as in +49 (0)30
+        digits = code + digits[len(code) :].removeprefix("0")
+    return f"+{digits}"
+
+
+def calling_code(digits: str) -> str:
+    """The calling code that a number begins with; empty if there is no such code."""
+    return next((digits[:n] for n in (1, 2, 3) if digits[:n] in LENGTHS or digits[:n] in OTHER_CODES), "")
 
 
 def is_possible(number: str) -> bool:
     """Whether a number in international form can exist: calling code and length."""
-    match = re.fullmatch(r"\+([1-9][0-9]{4,16})", number)
-    if match is None:
+    match = re.fullmatch(r"\+([1-9][0-9]{4,14})", number)
+    code = calling_code(match[1]) if match else ""
+    if match is None or not code:
         return False
-    digits = match[1]
-    for size in (1, 2, 3):
-        code = digits[:size]
-        if code in LENGTHS or code in OTHER_CODES:
-            shortest, longest = LENGTHS.get(code, STANDARD_LENGTH)
-            return shortest <= len(digits) - size <= longest and len(digits) <= 15
-    return False
+    shortest, longest = LENGTHS.get(code, STANDARD_LENGTH)
+    return shortest <= len(match[1]) - len(code) <= longest
 
 
 def digits_of(number: str) -> str:

@@ -60,8 +60,6 @@ def defaults(entity_def: EntityDef, settings: Settings, given: Mapping[str, Any]
             found[attribute.name] = field_def.default
         elif attribute.kind == "bool":
             found[attribute.name] = False
-        elif field_def.type in ("array", "multiEnum", "checklist") and attribute.stored:
-            found[attribute.name] = []
     return found
 
 
