@@ -1,25 +1,14 @@
-"""For all unit tests: an Airflow home of their own, nothing remembered between tests, no network but loopback."""
+"""For all unit tests: nothing remembered between tests, no network but loopback, connections by the environment."""
 
 from __future__ import annotations
 
-import atexit
 import ipaddress
 import json
-import os
-import shutil
 import socket
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
-if "airflow" not in sys.modules:
-    _home = tempfile.mkdtemp(prefix="espo-unit-tests-")
-    atexit.register(shutil.rmtree, _home, ignore_errors=True)
-    os.environ["AIRFLOW_HOME"] = _home
-    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 from airflow_provider_espo.client.state import forget_shared_states
 from tests.unit.crm import API_KEY, Crm, answering
