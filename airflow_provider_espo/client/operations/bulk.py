@@ -46,7 +46,7 @@ WriteOperation = Literal["create", "update", "upsert", "delete"]
 
 #: Rows whose keys are looked up in one request, and how long keys and names may make its URL. Web servers take 8 KB.
 _ROWS_AT_ONCE = 50
-_BYTES_AT_ONCE = 5_000
+_BYTES_AT_ONCE = 5_500
 
 #: After one of these the next row would fare no better.
 _FATAL = (
@@ -266,11 +266,11 @@ class Plan:
                 self.add([_failed(index, error)])
         most = max(1, min(_ROWS_AT_ONCE, -(-len(groups) // (2 * self._state.config.max_workers))))
         names = sorted({name for rows in groups.values() for _, wire in rows for name in wire})
-        names_size = self._key.request_bytes([], names)
+        names_size = self._key.select_bytes(names)
         lane: Lane = []
         keys, size = 0, names_size
         for rows in groups.values():
-            key_size = self._key.request_bytes([rows[0][1]])
+            key_size = self._key.url_bytes(rows[0][1])
             if lane and (keys >= most or size + key_size > _BYTES_AT_ONCE):
                 yield lane
                 lane, keys, size = [], 0, names_size
@@ -282,7 +282,10 @@ class Plan:
 
     def _upsert_lane(self, lane: Lane) -> Operation[list[Outcome]]:
         keys = [self._key.of(wire) for _, wire in lane]
-        known = yield from self._look_up(dict(zip(keys, (wire for _, wire in lane), strict=True)))
+        known = None
+        # A single row is as well looked up by itself.
+        if len(lane) > 1:
+            known = yield from self._look_up(dict(zip(keys, (wire for _, wire in lane), strict=True)))
         written: set[Key] = set()
         outcomes = []
         for key, (index, wire) in zip(keys, lane, strict=True):
@@ -296,7 +299,7 @@ class Plan:
 
     def _look_up(self, wires: Mapping[Key, Mapping[str, Any]]) -> Operation[dict[Key, list[Found]] | None]:
         """Records by key; ``None`` if each row has to be looked up for itself."""
-        if self._fatal is not None or len(wires) == 1:
+        if self._fatal is not None:
             return None
         try:
             found = yield from self._key.owners_of_many(list(wires.values()))

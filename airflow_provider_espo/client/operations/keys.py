@@ -47,6 +47,9 @@ Key: TypeAlias = tuple[Hashable, ...]
 _MOST_FOUND = 200
 _MOST_READ = 20
 
+#: The rest of a look-up's URL: host, path, the words of the search.
+_URL_FRAME = 500
+
 _ADDRESSES = {"email": "emailAddress", "phone": "phoneNumber"}
 _PHONE_FILLERS = str.maketrans("", "", " ().-/\u00a0\u2010\u2011\u2012\u2013")
 
@@ -186,14 +189,18 @@ class MatchKey:
             return None
         return result
 
-    def request_bytes(self, wires: Sequence[Wire], select: Sequence[str] = ()) -> int:
-        """Length that a look-up of keys adds to the URL, in bytes.
+    def url_bytes(self, wire: Wire) -> int:
+        """Length that a key adds to the URL of a look-up, in bytes."""
+        if len(self.names) == 1:
+            return _url_bytes(list(self._spellings(self.names[0], wire[self.names[0]])))
+        return _url_bytes(self._any_key([wire]))
 
-        :param wires: values that have the keys.
-        :param select: names of the attributes that are asked for.
+    def select_bytes(self, names: Sequence[str]) -> int:
+        """Length of the URL of a look-up without any key, in bytes.
+
+        :param names: attributes that are asked for.
         """
-        parts = [self._any_key(wires) if wires else None, select]
-        return len(quote_plus(json.dumps(parts, separators=(",", ":"), ensure_ascii=False)))
+        return _url_bytes([*names, *self.names]) + _URL_FRAME
 
     def _assign(
         self, ids: Sequence[str], by_key: Mapping[Key, Wire], result: dict[Key, list[Found]]
@@ -295,3 +302,7 @@ def _is_one_of(name: str, values: list[Any]) -> dict[str, Any]:
     if len(values) == 1:
         return {"type": "equals", "attribute": name, "value": values[0]}
     return {"type": "in", "attribute": name, "value": values}
+
+
+def _url_bytes(part: object) -> int:
+    return len(quote_plus(json.dumps(part, separators=(",", ":"), ensure_ascii=False)))
