@@ -10,14 +10,7 @@ from airflow_provider_espo.client import environment
 from airflow_provider_espo.client.config import ClientConfig
 
 CONFIG = ClientConfig(site_url="https://crm.example.com:8443", secret="key")
-NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "requests_ca_bundle", "curl_ca_bundle", "ssl_cert_file")
-
-
-@pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+pytestmark = pytest.mark.usefixtures("bare_environment")
 
 
 def site(url: str) -> ClientConfig:
