@@ -22,6 +22,7 @@ from airflow_provider_espo.client.wire import (
     build_request,
     drain,
     expect_object,
+    name_segment,
     record_path,
 )
 
@@ -116,7 +117,8 @@ def list_related(
     :raises EspoUnknownNameError: no such link.
     """
     wanted = _Wanted(state, options)
-    path = record_path(entity_type, record_id, link)
+    # Without a link the path would be that of the record.
+    path = record_path(entity_type, record_id, name_segment(link, "link"))
     schema = yield from linkable(state, entity_type, link, validate=wanted.validate, for_write=False)
     # Some paths list as a link does without being one (followers), and a parent may be of any type.
     related = schema.links.get(link) if schema is not None else None

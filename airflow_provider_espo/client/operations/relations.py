@@ -12,6 +12,7 @@ from airflow_provider_espo.client.wire import (
     Record,
     build_request,
     expect_json,
+    name_segment,
     record_id_segment,
     record_path,
 )
@@ -75,7 +76,8 @@ def _send(
     related_ids: str | Sequence[str],
     validate: bool,
 ) -> Operation[int]:
-    path = record_path(entity_type, record_id, link)
+    # Without a link the path would be that of the record.
+    path = record_path(entity_type, record_id, name_segment(link, "link"))
     ids = _ids(related_ids)
     if not ids:
         return 0

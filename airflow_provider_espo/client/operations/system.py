@@ -6,12 +6,7 @@ import json as json_module
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_espo.client.errors import (
-    EspoBadAnswerError,
-    EspoError,
-    EspoInputError,
-    EspoNotFoundError,
-)
+from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoInputError, EspoNotFoundError
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.wire import (
     NO_BODY,
@@ -132,19 +127,6 @@ def metadata(state: ClientState, key: str | None = None) -> Operation[Any]:
     except ValueError:
         # A text value comes bare, without the quotes that JSON asks for.
         return response.content.decode(errors="replace")
-
-
-def log_out(state: ClientState) -> Operation[None]:
-    """Give the auth token back. It is not worth an error if that fails: the token ends by itself when idle."""
-    token = state.token.token
-    if token is None:
-        return
-    try:
-        yield build_request("POST", "App/destroyAuthToken", json={"token": token})
-    except EspoError:
-        pass
-    finally:
-        state.token.forget(token)
 
 
 def _check_headers(headers: Mapping[str, str] | None) -> None:
