@@ -307,7 +307,7 @@ async def test_the_librarys_log_holds_no_filter(caplog: pytest.LogCaptureFixture
     def search() -> Operation[Response]:
         return (yield build_request("GET", "Lead", query=(("searchParams", "jane@example.com"),)))
 
-    with caplog.at_level(logging.DEBUG), RawServer(answers(http())) as server:
+    with caplog.at_level(logging.DEBUG, logger="httpx"), RawServer(answers(http())) as server:
         async with EspoAsyncClient(replace(CONFIG, site_url=server.url)) as client:
             await client.run(search())
     assert "/api/v1/Lead?..." in caplog.text

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -9,6 +11,7 @@ import pytest
 import requests_mock
 import respx
 
+from airflow_provider_espo.client import methods, operations
 from airflow_provider_espo.client.aio import EspoAsyncClient
 from airflow_provider_espo.client.config import ClientConfig
 from airflow_provider_espo.client.errors import EspoError
@@ -71,6 +74,42 @@ def test_the_arguments_are_those_of_the_operation() -> None:
         _state, *arguments = inspect.signature(operation).parameters.values()
         _self, *shown = inspect.signature(getattr(EspoClient, name)).parameters.values()
         assert shown == arguments
+        assert getattr(EspoClient, name).__doc__ == operation.__doc__
+
+
+def test_a_subclass_may_have_a_method_of_its_own() -> None:
+    class Own(BlockingMethods):
+        def get_record(self, *args: Any, **kwargs: Any) -> Any:
+            inherited: Any = super()
+            return "own", inherited.get_record
+
+    name, inherited = Own().get_record()
+    assert name == "own"
+    assert inherited.__name__ == "get_record"
+
+
+def test_an_operation_that_is_not_there_is_an_error_when_it_is_looked_at() -> None:
+    module: Any = vars(methods)["records"]
+
+    class Wrong:
+        nothing = methods.blocking(module.no_such_operation)
+
+    with pytest.raises(AttributeError, match="no_such_operation"):
+        _ = Wrong.nothing
+
+
+def test_importing_the_hook_loads_no_operation_until_one_is_used() -> None:
+    code = f"""
+import sys
+import airflow_provider_espo.hooks.espo as espo
+loaded = [name for name in sys.modules if name.startswith({operations.__name__!r})]
+assert loaded == [], loaded
+assert "airflow_provider_espo.client.wire" not in sys.modules
+help_text = espo.EspoHook.get_record.__doc__
+assert help_text.startswith("Read one record")
+assert {operations.__name__ + ".records"!r} in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_wrong_argument_is_a_type_error_at_the_call() -> None:

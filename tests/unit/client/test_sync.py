@@ -291,7 +291,7 @@ def test_the_librarys_debug_log_holds_no_filter(caplog: pytest.LogCaptureFixture
         return (yield build_request("GET", "Lead", query=(("searchParams", "jane@example.com"),)))
 
     with (
-        caplog.at_level(logging.DEBUG),
+        caplog.at_level(logging.DEBUG, logger="urllib3.connectionpool"),
         RawServer(answers(http())) as server,
         EspoClient(replace(CONFIG, site_url=server.url)) as client,
     ):
