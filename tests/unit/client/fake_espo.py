@@ -95,6 +95,7 @@ class FakeEspo:
     max_size_limit: int = 200
     heeds_no_total: bool = True
     folds_accents: bool = True
+    compares_to_the_letter: bool = False
     key_in_metadata: bool = True
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     definitions: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(DEFINITIONS)))
@@ -235,6 +236,9 @@ class FakeEspo:
         candidates = record.get(several, []) if several else [has]
         if kind in ("equals", "in"):
             wanted = value if isinstance(value, list) else [value]
+            if self.compares_to_the_letter:
+                stored = [one.lower() if name == "emailAddress" else one for one in candidates if one is not None]
+                return any(one in wanted for one in stored)
             return any(self._fold(one) == self._fold(it) for one in candidates for it in wanted if one is not None)
         if has is None:
             return False

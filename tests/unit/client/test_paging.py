@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoForbiddenError, EspoInputError
@@ -75,6 +75,7 @@ class Busy:
         return [str(record["id"]) for record in records]
 
 
+@settings(deadline=None)
 @given(
     at_first=st.integers(0, 25),
     events=st.lists(EVENTS, max_size=12),
@@ -100,6 +101,7 @@ def test_what_is_there_throughout_comes_exactly_once_whatever_happens_meanwhile(
     assert busy.there_throughout <= set(ids)
 
 
+@settings(deadline=None)
 @given(
     at_first=st.integers(0, 25),
     events=st.lists(EVENTS, max_size=9),
@@ -253,6 +255,13 @@ def test_a_page_without_records_that_have_ids_is_a_bad_answer(answer: dict[str, 
     pager.next_search()
     with pytest.raises(EspoBadAnswerError):
         pager.receive(answer)
+
+
+def test_a_server_that_gives_more_than_was_asked_for_does_not_break_the_limit() -> None:
+    pager = pager_for(Search(), page_size=10, limit=2)
+    pager.next_search()
+    assert pager.receive({"total": -1, "list": [{"id": one} for one in "abcde"]}) == [{"id": "a"}, {"id": "b"}]
+    assert pager.next_search() is None
 
 
 def test_a_short_page_is_not_the_last_if_the_server_says_that_there_is_more() -> None:

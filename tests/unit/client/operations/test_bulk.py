@@ -11,8 +11,8 @@ from airflow_provider_espo.client.errors import (
     EspoInputError,
     EspoUnknownNameError,
 )
-from airflow_provider_espo.client.operations.bulk import Outcome
-from tests.unit.client.driving import make_state, over_httpx, over_requests
+from airflow_provider_espo.client.operations.bulk import Outcome, write_many
+from tests.unit.client.driving import make_state, over_httpx, over_requests, run
 from tests.unit.client.fake_espo import Answer, Call, FakeEspo, Fault
 from tests.unit.client.operations.many import actions, leads, write
 
@@ -144,6 +144,21 @@ def test_equal_rows_make_as_many_records_also_when_answers_get_lost(fake: FakeEs
     outcomes = write(fake, rows, operation="create", on_duplicate="force")
     assert actions(outcomes) == ["created"] * 3
     assert len({outcome["id"] for outcome in outcomes}) == 3 == len(fake.of("Lead"))
+
+
+def test_of_two_equal_rows_neither_takes_the_record_of_the_other_for_its_own(fake: FakeEspo) -> None:
+    rows = [{"lastName": "Call back"}] * 2
+    fake.faults.append(Fault(lambda call: call.method == "POST" and fake.count("POST") == 1))
+    fake.faults.append(Fault(lambda call: call.method == "POST" and fake.count("POST") == 2, before=True))
+    outcomes = write(fake, rows, operation="create", on_duplicate="force")
+    assert len({outcome["id"] for outcome in outcomes}) == 2 == len(fake.of("Lead"))
+
+
+def test_creates_with_the_same_key_never_run_side_by_side(fake: FakeEspo) -> None:
+    # EspoCRM looks for duplicates before it creates: two requests at once do not see each other's record.
+    rows = [{"lastName": f"L{index}", "emailAddress": address} for index, address in enumerate(["a@x.org", "A@x.org"])]
+    plan = write_many(make_state(), "Lead", rows, operation="create")
+    assert len(list(plan.operations(run(fake, plan.prepare())))) == 1
 
 
 def test_rows_that_are_duplicates_of_each_other_are_not_created_side_by_side(fake: FakeEspo) -> None:

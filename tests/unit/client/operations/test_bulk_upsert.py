@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.client.driving import make_state
@@ -58,6 +58,7 @@ def test_equal_rows_with_a_known_key_are_looked_up_once(fake: FakeEspo) -> None:
     assert fake.count("GET", "Lead") <= 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from(["lower", "upper"]), st.integers(0, 3)), max_size=40))
 def test_lanes_side_by_side_make_one_record_for_each_key_with_the_last_rows_values(
     drawn: list[tuple[int, str, int]],

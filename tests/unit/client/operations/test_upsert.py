@@ -64,6 +64,14 @@ def test_letter_case_and_blanks_make_no_other_person(fake: FakeEspo, spelling: s
     assert upsert(fake, {**ANN, "emailAddress": spelling}) == {"id": first, "action": "unchanged"}
 
 
+@pytest.mark.parametrize("address", ["Ann@Example.com", "ÄNN@example.com"])
+def test_an_address_is_found_also_by_a_database_that_compares_to_the_letter(fake: FakeEspo, address: str) -> None:
+    # EspoCRM keeps each address in lower case too, and that is what a filter is compared with.
+    fake.compares_to_the_letter = True
+    made = upsert(fake, {**ANN, "emailAddress": address})
+    assert upsert(fake, {**ANN, "emailAddress": address}) == {"id": made["id"], "action": "unchanged"}
+
+
 def test_the_key_itself_is_not_written_to_a_record_that_has_it(fake: FakeEspo) -> None:
     fake.add("Lead", **ANN, accountName="Acme")
     result = upsert(fake, {"accountName": "ACME", "lastName": "Lee", "status": "Dead"}, ["accountName"])
