@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import ssl
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,9 +13,9 @@ from typing import Any, ClassVar, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pytest
 import requests
 import requests_mock
-import respx
 
 API_KEY = "5f2b8c1d9e7a4630b1c2d3e4f5a60718"
 
@@ -84,6 +86,10 @@ class TooLate(Exception):
 
 class Refused(Exception):
     """Nobody listens."""
+
+
+class Untrusted(Exception):
+    """The server's certificate is not trusted."""
 
 
 Answer: TypeAlias = "Reply | list[Any] | dict[str, Any] | bool | str | type[Exception] | Callable[[Sent], Any]"
@@ -160,22 +166,24 @@ def answering(crm: Crm) -> Iterator[Crm]:
     def to_requests(request: Any, context: Any) -> bytes:
         try:
             reply = crm.answer(request.method, request.url, request.headers, _bytes(request.body))
-        except (Lost, TooLate, Refused) as failure:
-            raise _AS_REQUESTS[type(failure)]("for a test") from None
+        except tuple(_AS_REQUESTS) as failure:
+            raise _AS_REQUESTS[type(failure)](_cause(failure)) from None
         context.status_code = reply.status
         context.headers.update(reply.headers)
         return _bytes(reply.body)
 
-    def to_httpx(request: httpx.Request) -> httpx.Response:
+    async def to_httpx(_transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        # On a real wire other coroutines run meanwhile.
+        await asyncio.sleep(0)
         try:
             reply = crm.answer(request.method, str(request.url), request.headers, request.content)
-        except (Lost, TooLate, Refused) as failure:
-            raise _AS_HTTPX[type(failure)]("for a test", request=request) from None
+        except tuple(_AS_HTTPX) as failure:
+            raise _AS_HTTPX[type(failure)]("for a test", request=request) from _cause(failure)
         return httpx.Response(reply.status, headers=dict(reply.headers), content=_bytes(reply.body))
 
-    with requests_mock.Mocker() as blocking, respx.mock(assert_all_called=False) as awaiting:
+    with requests_mock.Mocker() as blocking, pytest.MonkeyPatch.context() as awaiting:
         blocking.register_uri(requests_mock.ANY, requests_mock.ANY, content=to_requests)
-        awaiting.route().mock(side_effect=to_httpx)
+        awaiting.setattr(httpx.AsyncHTTPTransport, "handle_async_request", to_httpx)
         yield crm
 
 
@@ -183,12 +191,23 @@ _AS_REQUESTS: Mapping[type[Exception], type[Exception]] = {
     Lost: requests.exceptions.ConnectionError,
     TooLate: requests.exceptions.ReadTimeout,
     Refused: requests.exceptions.ConnectTimeout,
+    Untrusted: requests.exceptions.SSLError,
 }
 _AS_HTTPX: Mapping[type[Exception], type[httpx.TransportError]] = {
     Lost: httpx.ReadError,
     TooLate: httpx.ReadTimeout,
     Refused: httpx.ConnectError,
+    Untrusted: httpx.ConnectError,
 }
+
+
+def _cause(failure: Exception) -> Exception:
+    """What the library found below it."""
+    if not isinstance(failure, Untrusted):
+        return Exception("for a test")
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "self-signed certificate"
+    return error
 
 
 def _bytes(body: Any) -> bytes:

@@ -10,8 +10,8 @@ import pytest
 
 from airflow_provider_espo.client.aio import EspoAsyncClient
 from airflow_provider_espo.client.aio_shared import acquire, release
-from airflow_provider_espo.client.config import ClientConfig
-from tests.unit.crm import Crm
+from airflow_provider_espo.client.config import AuthMethod, ClientConfig
+from tests.unit.crm import USER, Crm
 
 CONFIG = ClientConfig(site_url=Crm.url, secret="key")
 SAME = ClientConfig(site_url=Crm.url, secret="key")
@@ -46,15 +46,21 @@ async def test_the_last_user_closes_it_and_the_next_gets_a_new_one(crm: Crm, mon
     await release(new)
 
 
-async def test_who_comes_while_the_last_one_closes_gets_a_client_that_works(crm: Crm) -> None:
-    config = ClientConfig(site_url=Crm.url, secret="key")
+async def test_who_comes_while_the_last_one_closes_gets_a_client_of_its_own(crm: Crm) -> None:
+    config = ClientConfig(site_url=Crm.url, auth_method=AuthMethod.TOKEN, login="sales", secret="secret")
+    crm.on("GET", "App/user", {"user": USER, "token": "0123456789abcdef"})
+    crm.on("POST", "App/destroyAuthToken", True)
     old = acquire(config)
     await old.whoami()
     closing = asyncio.create_task(release(old))
     await asyncio.sleep(0)
+    assert not closing.done(), "it is logging out"
     new = acquire(config)
     await closing
+    assert new is not old
     assert (await new.whoami())["user_name"] == "airflow"
+    assert acquire(config) is new
+    await release(new)
     await release(new)
 
 

@@ -6,7 +6,6 @@ import copy
 import json
 import pickle
 import re
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,21 @@ from airflow_provider_espo.client.config import secrets_of
 from airflow_provider_espo.client.sync import EspoClient
 from airflow_provider_espo.exceptions import EspoConfigError, EspoInputError, EspoNotFoundError
 from airflow_provider_espo.hooks.espo import EspoAsyncHook, EspoHook
-from tests.unit.crm import API_KEY, LEAD, USER, Crm, Lost, Refused, Reply, Sent, TooLate, answering, page, refusal
+from tests.unit.crm import (
+    API_KEY,
+    LEAD,
+    USER,
+    Crm,
+    Lost,
+    Refused,
+    Reply,
+    Sent,
+    TooLate,
+    Untrusted,
+    answering,
+    page,
+    refusal,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +85,7 @@ def test_a_server_that_does_not_tell_its_version_is_connected_all_the_same(crm: 
         (TooLate, ["No answer within timeout", "did not answer", "check host and port"]),
         (Refused, ["No connection within connect_timeout", "firewall"]),
         (Lost, ["Check host and port"]),
+        (Untrusted, ["certificate is not trusted", "self-signed", "ca_file"]),
         (
             Reply(401, b"{}", {"X-Status-Reason": "second-step-required"}),
             ["two-factor", "Use an API user"],
@@ -104,28 +118,12 @@ def test_refused_credentials_are_explained_by_their_method(
     assert words in sentence
 
 
-def untrusted() -> ssl.SSLCertVerificationError:
-    """What Python raises for a certificate that no known CA signed."""
-    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
-    error.verify_message = "self-signed certificate"
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (requests.exceptions.SSLError(untrusted()), ["certificate is not trusted", "self-signed", "ca_file"]),
-        (requests.exceptions.ProxyError("no"), ["proxy"]),
-    ],
-)
-def test_a_failure_of_tls_or_proxy_says_what_to_do(
-    connect: Callable[..., str], requests_mock: Any, error: Exception, words: list[str]
-) -> None:
+def test_a_proxy_that_refuses_is_named(connect: Callable[..., str], requests_mock: Any) -> None:
     connect()
-    requests_mock.get(f"{Crm.url}/api/v1/App/user", exc=error)
+    requests_mock.get(f"{Crm.url}/api/v1/App/user", exc=requests.exceptions.ProxyError("no"))
     works, sentence = EspoHook().test_connection()
     assert not works
-    assert [word for word in words if word not in sentence] == []
+    assert "proxy" in sentence
 
 
 def test_an_unknown_host_is_named_as_such(connect: Callable[..., str]) -> None:

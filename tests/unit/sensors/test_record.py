@@ -29,7 +29,7 @@ from airflow_provider_espo.exceptions import (
 )
 from airflow_provider_espo.operators.record import EspoListRecordsOperator
 from airflow_provider_espo.sensors.record import EspoRecordSensor
-from airflow_provider_espo.where import equals, in_
+from airflow_provider_espo.where import in_
 from tests.unit.crm import LEAD, Crm, Reply, page, refusal
 from tests.unit.running import TaskInstance, context_of, run_task
 
@@ -214,7 +214,7 @@ def test_the_trigger_gets_the_rendered_filter_in_plain_form_and_the_deadline(crm
         found = EspoListRecordsOperator(task_id="found", entity_type="Lead")
         task = sensor(
             deferrable=True,
-            where=(in_("id", found.output), equals("createdAt", NOW)),
+            where=(in_("id", found.output), {"type": "after", "attribute": "createdAt", "value": NOW}),
             bool_filters=("onlyMy",),
             min_count="2",
             timeout=600,
@@ -226,12 +226,13 @@ def test_the_trigger_gets_the_rendered_filter_in_plain_form_and_the_deadline(crm
     assert got.timeout == timedelta(seconds=660), "Airflow's own time-out stands behind the trigger's deadline"
     path, arguments = got.trigger.serialize()
     assert path == "airflow_provider_espo.triggers.record.EspoRecordTrigger"
-    assert json.loads(json.dumps(arguments)) == {
+    assert json.loads(json.dumps(arguments)) == arguments
+    assert arguments == {
         "espo_conn_id": "espo_default",
         "entity_type": "Lead",
         "where": [
             {"type": "in", "attribute": "id", "value": [LEAD]},
-            {"type": "equals", "attribute": "createdAt", "value": "2026-03-01 06:00:00"},
+            {"type": "after", "attribute": "createdAt", "value": "2026-03-01 06:00:00"},
         ],
         "primary_filter": None,
         "bool_filters": ["onlyMy"],
@@ -241,6 +242,13 @@ def test_the_trigger_gets_the_rendered_filter_in_plain_form_and_the_deadline(crm
         "deadline": NOW.timestamp() + 600,
         "silent_fail": False,
     }
+
+
+def test_a_time_that_is_over_after_the_first_look_needs_no_trigger(crm: Crm) -> None:
+    crm.on("GET", "Lead", page())
+    with pytest.raises(AirflowSensorTimeout):
+        run_task(sensor(deferrable=True, timeout=0))
+    assert len(crm.calls("GET", "Lead")) == 1
 
 
 def test_poll_interval_stands_for_the_triggerer_only(crm: Crm) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import importlib
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +18,7 @@ from airflow_provider_espo import exceptions
 from airflow_provider_espo.triggers.base import MAX_FAILED_LOOKS
 from airflow_provider_espo.triggers.record import EspoRecordTrigger
 from airflow_provider_espo.where import equals
-from tests.unit.crm import API_KEY, LEAD, Crm, Lost, Refused, Reply, Sent, TooLate, page, refusal
+from tests.unit.crm import API_KEY, LEAD, Crm, Lost, Refused, Reply, Sent, TooLate, Untrusted, page, refusal
 
 NOW = 1_772_345_600.0
 
@@ -186,6 +187,13 @@ FINAL = [
 ]
 
 
+async def test_a_certificate_that_is_not_trusted_ends_it_at_once(once: Crm, clock: Clock) -> None:
+    once.on("GET", "Lead", Untrusted)
+    (event,) = await events(trigger())
+    assert (event["status"], event["kind"]) == ("error", "EspoTLSError")
+    assert clock.waits == []
+
+
 @pytest.mark.parametrize(("failure", "kind"), FINAL)
 async def test_what_will_not_pass_ends_it_at_once(once: Crm, clock: Clock, failure: Any, kind: str) -> None:
     once.on("GET", "Lead", failure)
@@ -261,7 +269,9 @@ def test_it_can_be_made_anew_from_what_is_stored() -> None:
     module, _, name = path.rpartition(".")
     again = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(stored)))
     assert again.serialize() == full.serialize()
+    assert set(stored) == set(inspect.signature(EspoRecordTrigger).parameters)
     assert None not in stored.values()
+    assert all(getattr(again, argument) == value for argument, value in stored.items())
 
 
 def test_its_arguments_hold_no_secret(connect: Callable[..., str]) -> None:
