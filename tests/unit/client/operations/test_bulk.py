@@ -154,10 +154,18 @@ def test_of_two_equal_rows_neither_takes_the_record_of_the_other_for_its_own(fak
     assert len({outcome["id"] for outcome in outcomes}) == 2 == len(fake.of("Lead"))
 
 
-def test_creates_with_the_same_key_never_run_side_by_side(fake: FakeEspo) -> None:
-    # EspoCRM looks for duplicates before it creates: two requests at once do not see each other's record.
-    rows = [{"lastName": f"L{index}", "emailAddress": address} for index, address in enumerate(["a@x.org", "A@x.org"])]
-    plan = write_many(make_state(), "Lead", rows, operation="create")
+@pytest.mark.parametrize(
+    ("rows", "on_duplicate"),
+    [
+        # EspoCRM looks for duplicates before it creates: two requests at once do not see each other's record.
+        ([{"lastName": "A", "emailAddress": "a@x.org"}, {"lastName": "B", "emailAddress": "A@x.org"}], "fail"),
+        # After two lost answers at once neither would know which record is its own.
+        ([{"lastName": "A", "accountName": "x"}, {"accountName": "x", "lastName": "A"}], "force"),
+        ([{"lastName": "A"}, {"lastName": "A"}], "skip"),
+    ],
+)
+def test_creates_that_are_alike_never_run_side_by_side(fake: FakeEspo, rows: Any, on_duplicate: Any) -> None:
+    plan = write_many(make_state(), "Lead", rows, operation="create", on_duplicate=on_duplicate)
     assert len(list(plan.operations(run(fake, plan.prepare())))) == 1
 
 
