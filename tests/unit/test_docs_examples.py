@@ -16,7 +16,7 @@ from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_espo.hooks.espo import EspoAsyncHook, EspoHook
-from tests.unit.test_building_blocks import TASKS, arguments_of
+from tests.unit.test_building_blocks import TASKS, arguments_of, make
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,6 +94,12 @@ def test_the_guide_has_every_argument_and_the_result_of_a_task(task: type[Any]) 
     arguments = set(arguments_of(task)) - ({"espo_conn_id"} if page == "operators.md" else set())
     assert [name for name in sorted(arguments) if f"`{name}`" not in text] == []
     assert "Returns" in text
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda one: one.__name__)
+def test_results_that_the_guide_gives_by_parts_are_pushed_in_parts(task: type[Any]) -> None:
+    page = "sensors.md" if task.__name__.endswith("Sensor") else "operators.md"
+    assert make(task).multiple_outputs == ("Returns `{" in section(page, task.__name__))
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda one: one.__name__)

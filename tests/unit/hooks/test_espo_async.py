@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.comms import ConnectionResult, GetConnection, Ma
 
 from airflow_provider_espo.exceptions import EspoConfigError
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
-from tests.unit.crm import API_KEY, LEAD, Crm, page
+from tests.unit.crm import API_KEY, LEAD, USER, Crm, page
 
 
 async def test_hooks_of_a_connection_share_one_client_and_the_last_one_closes_it(crm: Crm) -> None:
@@ -46,6 +46,16 @@ async def test_one_hook_used_by_many_coroutines_takes_one_client(crm: Crm, monke
     assert made[0] != threading.get_ident()
 
 
+async def test_what_many_coroutines_took_once_is_given_back_once(crm: Crm, connect: Callable[..., str]) -> None:
+    connect(login="sales", password="correct horse", extra={"auth_method": "token"})
+    crm.on("GET", "App/user", {"user": USER, "token": "0123456789abcdef"})
+    crm.on("POST", "App/destroyAuthToken", True)
+    async with EspoAsyncHook() as hook:
+        await asyncio.gather(*(hook.get_async_conn() for _ in range(20)))
+        await hook.whoami()
+    assert len(crm.calls("POST", "App/destroyAuthToken")) == 1
+
+
 async def test_all_of_the_blocking_hooks_methods_are_there_as_coroutines(crm: Crm) -> None:
     crm.on("GET", f"Lead/{LEAD}", {"id": LEAD, "lastName": "Nowak"})
     crm.on("GET", "Lead", page({"id": LEAD}))
@@ -59,6 +69,13 @@ async def test_an_incomplete_connection_is_an_error(connect: Callable[..., str])
     connect(password=None)
     async with EspoAsyncHook() as hook:
         with pytest.raises(EspoConfigError, match="password is missing"):
+            await hook.whoami()
+
+
+async def test_a_certificate_file_that_is_not_there_is_an_error(connect: Callable[..., str]) -> None:
+    connect(extra={"ca_file": "/nowhere/ca.pem"})
+    async with EspoAsyncHook() as hook:
+        with pytest.raises(EspoConfigError, match="ca_file cannot be read"):
             await hook.whoami()
 
 
