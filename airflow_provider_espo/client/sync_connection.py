@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from requests.adapters import HTTPAdapter  # noqa: TID253 - only sync.py imports this module
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
@@ -23,8 +23,8 @@ class _Connection(HTTPSConnection):
         except HTTPError:
             raise
         except OSError as error:
-            # Behind a proxy urllib3 itself knows how far it came; and a refusal of TLS speaks for itself.
-            if self.proxy is not None or is_tls_refusal(error):
+            # A refusal of TLS speaks for itself.
+            if is_tls_refusal(error):
                 raise
             if isinstance(error, TimeoutError):
                 raise ConnectTimeoutError(self, "TLS was not agreed on in time") from error
@@ -42,16 +42,6 @@ class Adapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Use our connections without a proxy."""
+        """Use our connections, but not behind a proxy: there ``urllib3`` knows how far it came."""
         super().init_poolmanager(*args, **kwargs)
-        _set_pools(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Use our connections behind a proxy."""
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        _set_pools(manager)
-        return manager
-
-
-def _set_pools(manager: PoolManager) -> None:
-    manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _Pool}
+        self.poolmanager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _Pool}

@@ -270,9 +270,9 @@ def free_path(path: object) -> str:
     text = path.strip().lstrip("/").removeprefix("api/v1/")
     if "?" in text or "#" in text:
         raise EspoInputError("The path has a query string or fragment", hint="Give the query in its own argument")
-    # A whole URL is not shown: it may hold a user name and password.
-    sent = None if "://" in path else _quoted_path(text)
+    sent = _quoted_path(text)
     if sent is None:
+        # Described and not shown: a whole URL may hold a user name and password.
         raise EspoInputError(
             f"{_described(path)} is not a path below api/v1",
             hint="Give it as in EspoCRM's docs, such as Lead/action/convert",

@@ -93,22 +93,26 @@ async def test_a_long_input_is_taken_only_as_places_get_free(api: respx.MockRout
 
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_as_many_run_at_a_time_as_there_are_workers(api: respx.MockRouter, workers: int) -> None:
-    running = most = 0
-    together = asyncio.Barrier(workers)
+    asked: list[int] = []
+    go_on = asyncio.Event()
 
-    async def meet(request: httpx.Request) -> httpx.Response:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await together.wait()
-        running -= 1
+    async def hold(request: httpx.Request) -> httpx.Response:
+        if number_of(request) != 99:
+            asked.append(number_of(request))
+            await go_on.wait()
         return httpx.Response(200, json={"n": 1})
 
-    answer_by(api, meet)
+    answer_by(api, hold)
     async with EspoAsyncClient(CONFIG) as client:
-        results = [result async for result in client.run_many((read(n) for n in range(6)), max_workers=workers)]
-    assert results == [1] * 6
-    assert most == workers
+        await client.run(read(99))  # so that the HTTP client is there
+        results = client.run_many((read(n) for n in range(9)), max_workers=workers)
+        first = asyncio.ensure_future(anext(results))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert asked == list(range(workers))
+        go_on.set()
+        assert [await first] + [result async for result in results] == [1] * 9
+    assert sorted(asked) == list(range(9))
 
 
 async def test_no_workers_is_refused() -> None:

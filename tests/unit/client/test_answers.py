@@ -78,6 +78,10 @@ def test_a_page_with_status_200_is_a_bad_answer(type: str, method: str, unknown:
     assert found.outcome_unknown is unknown
 
 
+def test_a_text_that_calls_itself_a_page_is_one() -> None:
+    assert isinstance(error(200, b"Please sign in", type="Text/HTML"), EspoBadAnswerError)
+
+
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
 def test_a_page_with_an_error_is_not_taken_for_espocrms_word(status: int) -> None:
     found = error(status, PAGE, type=HTML)

@@ -89,6 +89,17 @@ def test_a_context_checks_certificates_and_host_names_unless_told_not_to() -> No
     assert not off.check_hostname
 
 
+def test_nobody_is_asked_on_the_terminal_for_a_keys_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = []
+
+    def load(_self: ssl.SSLContext, _cert: str, _key: str | None, password: str | None = None) -> None:
+        passwords.append(password)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load)
+    environment.tls_context(ClientConfig(site_url="https://h", secret="k", client_cert="c", client_key="k"))
+    assert passwords == [""]
+
+
 def test_a_bundle_may_be_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     assert environment.tls_context(CONFIG).get_ca_certs() == []

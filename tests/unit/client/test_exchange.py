@@ -332,13 +332,6 @@ def test_a_redirect_and_a_retry_go_together(transport: Transport) -> None:
 # -- nothing kept, nothing added --------------------
 
 
-def test_cookies_are_not_kept(transport: Transport) -> None:
-    wire = transport.wire(CONFIG, reply(json={}, Set_Cookie="auth-token=abc; path=/"), OK)
-    transport.run(wire, ask(GET), ask(GET))
-    assert len(wire.sent) == 2
-    assert all("cookie" not in sent.headers for sent in wire.sent)
-
-
 def test_netrc_is_not_used(transport: Transport, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine crm.example.com login jane password MARKER\n")

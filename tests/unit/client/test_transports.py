@@ -92,6 +92,13 @@ def test_requests_one_after_the_other_use_one_connection(transport: Transport) -
     assert server.connections == 1
 
 
+def test_cookies_are_not_kept(transport: Transport) -> None:
+    with RawServer(answers(http("200 OK", b"{}", "Set-Cookie: auth-token=abc; path=/"))) as server:
+        transport.send(config(server.url), GET, GET)
+    assert len(server.requests) == 2
+    assert b"abc" not in server.requests[1]
+
+
 def test_an_ipv6_site_keeps_its_brackets_and_port(transport: Transport) -> None:
     wire = transport.wire(config("http://[::1]:8090/crm"), reply(json={}))
     transport.run(wire, ask(GET))
