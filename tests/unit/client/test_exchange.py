@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import pickle
-import traceback
 from dataclasses import replace
 from email.utils import formatdate
 from itertools import pairwise
@@ -12,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_espo.client import errors
 from airflow_provider_espo.client.config import AuthMethod, ClientConfig
 from airflow_provider_espo.client.errors import (
     EspoAuthenticationError,
@@ -34,15 +30,12 @@ from airflow_provider_espo.client.errors import (
 from airflow_provider_espo.client.exchange import Send, Wait, exchange, perform_stream
 from airflow_provider_espo.client.retry import RetryPolicy
 from airflow_provider_espo.client.state import new_state
-from airflow_provider_espo.client.wire import Emit, Request, Response, Stream, build_request, expect_object
+from airflow_provider_espo.client.wire import Emit, Request, Response, Stream, build_request
 from tests.unit.client.transports import (
     BROKEN,
-    CONNECT_TIMEOUT,
     EPOCH,
-    READ_TIMEOUT,
-    REFUSED,
+    PASSING,
     SITE,
-    Fault,
     Item,
     Reply,
     Sent,
@@ -52,6 +45,7 @@ from tests.unit.client.transports import (
     empty,
     page,
     play,
+    redirect,
     reply,
 )
 
@@ -99,18 +93,6 @@ def test_the_connections_user_agent_headers_and_portal_are_sent(transport: Trans
 
 # -- retries --------------------
 
-PASSING: dict[str, Reply | Fault] = {
-    "502": empty(502),
-    "503": page(503),
-    "504": empty(504),
-    "520": page(520),
-    "429": empty(429),
-    "maintenance": reply(503, {"message": "x"}, X_Status_Reason="Application is in maintenance mode."),
-    "refused": REFUSED,
-    "no connection in time": CONNECT_TIMEOUT,
-    "no answer in time": READ_TIMEOUT,
-    "broken": BROKEN,
-}
 NOT_TAKEN = ["503", "429", "maintenance", "refused", "no connection in time"]
 
 
@@ -269,10 +251,6 @@ def test_requests_per_second_are_kept_over_all_requests_retries_and_logins(trans
 # -- redirects --------------------
 
 
-def redirect(location: str, status: int = 301) -> Reply:
-    return Reply(status, b"<html>moved</html>", {"Location": location, "Content-Type": "text/html"})
-
-
 PLAIN = replace(CONFIG, site_url="http://crm.example.com")
 
 
@@ -350,109 +328,6 @@ def test_a_bad_request_is_refused_before_anything_is_sent(transport: Transport) 
         wire, error = outcome(transport, bad, OK)
         assert isinstance(error, EspoInputError)
         assert wire.sent == []
-
-
-# -- no secret and no value in any error --------------------
-
-MARKED = ClientConfig(
-    site_url=SITE,
-    auth_method=AuthMethod.TOKEN,
-    login="MARKER-login",
-    secret="MARKER-secret",
-    headers={"X-Gate": "MARKER-header"},
-    max_retries=1,
-)
-MARKED_REQUEST = build_request(
-    "POST",
-    "Lead",
-    query=(("searchParams", "MARKER-query"),),
-    json={"lastName": "MARKER-body"},
-    headers={"X-Own": "MARKER-own"},
-)
-
-
-def marked(status: int, body: Any, **headers: str) -> Reply:
-    return reply(status, body, Set_Cookie="auth-token=MARKER-cookie", **headers)
-
-
-LEAKS: dict[str, Item] = {
-    **PASSING,
-    "401": empty(401),
-    "validation": marked(
-        400, {"messageTranslation": {"label": "validationFailure", "data": {"field": "a", "type": "b"}}}
-    ),
-    "400": marked(400, {"message": "MARKER-answer"}, X_Status_Reason="Bad request."),
-    "403": marked(403, {"message": "MARKER-answer"}, X_Status_Reason=""),
-    "404": marked(404, {"message": "MARKER-answer"}),
-    "409": marked(409, [{"id": "i", "name": "MARKER-answer"}], X_Status_Reason="duplicate"),
-    "409 modified": marked(409, {"values": {"a": "MARKER-answer"}}, X_Status_Reason="modified"),
-    "500": marked(500, {"message": "MARKER-answer"}),
-    "page": Reply(200, b"<html>MARKER-answer</html>", {"Content-Type": "text/html"}),
-    "no JSON": Reply(200, b"MARKER-answer", {"Content-Type": "application/json"}),
-    "redirect": redirect("https://sso.example/MARKER-redirect?x=MARKER-redirect"),
-    "redirect to a bad port": redirect("https://MARKER:99999/"),
-}
-
-
-def surface(error: BaseException) -> str:
-    """All of an error that may end in a log."""
-    return "\n".join([str(error), repr(error), repr(error.args), *traceback.format_exception(error)])
-
-
-@pytest.mark.parametrize("trouble", LEAKS)
-@pytest.mark.parametrize("auth", AuthMethod)
-def test_no_error_shows_a_secret_or_a_value(
-    transport: Transport, trouble: str, auth: AuthMethod, caplog: pytest.LogCaptureFixture
-) -> None:
-    config = replace(MARKED, auth_method=auth)
-    wire = transport.wire(config, LEAKS[trouble])
-    wire.state.token.token = "MARKER-token"
-
-    def reading() -> Any:
-        return expect_object(MARKED_REQUEST, (yield MARKED_REQUEST))
-
-    with caplog.at_level(logging.DEBUG), pytest.raises(EspoError) as caught:
-        transport.run(wire, reading())
-    assert "MARKER" not in surface(caught.value)
-    logged = [record.getMessage() for record in caplog.records if not record.name.startswith("requests_mock")]
-    assert "MARKER" not in "\n".join(logged)
-    assert wire.sent
-
-
-def examples() -> list[EspoError]:
-    kinds: list[type[EspoError]] = [EspoError]
-    for kind in kinds:
-        kinds.extend(sub for sub in kind.__subclasses__() if sub.__module__ == errors.__name__)
-    facts: dict[str, Any] = {"status": 418, "reason": "r", "method": "GET", "path": "Lead", "hint": "h"}
-    own: dict[str, dict[str, Any]] = {
-        "EspoValidationError": {"field": "f", "rule": "required"},
-        "EspoDuplicateError": {"records": [{"id": "1"}]},
-        "EspoVersionConflictError": {"current_values": {"a": 1}, "current_version": 3},
-        "EspoRateLimitError": {"retry_after": 5.0},
-        "EspoServerError": {"outcome_unknown": True},
-        "EspoTransportError": {"outcome_unknown": True},
-        "EspoAmbiguousMatchError": {"record_ids": ["1", "2"]},
-    }
-    made = []
-    for kind in dict.fromkeys(kinds):
-        more = {name: value for base in kind.__mro__ for name, value in own.get(base.__name__, {}).items()}
-        made.append(kind("what happened", **facts, **more))
-    return made
-
-
-@pytest.mark.parametrize("error", examples(), ids=lambda error: type(error).__name__)
-def test_every_error_survives_the_way_to_another_process(error: EspoError) -> None:
-    error.outcomes = ({"index": 0},)
-    again = pickle.loads(pickle.dumps(error))
-    assert type(again) is type(error)
-    assert vars(again) == vars(error)
-    assert (str(again), repr(again)) == (str(error), repr(error))
-
-
-def test_all_error_classes_are_among_the_examples() -> None:
-    public = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, EspoError)}
-    assert {type(error).__name__ for error in examples()} == public
-    assert len(public) > 20
 
 
 # -- driven by hand --------------------

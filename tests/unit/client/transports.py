@@ -75,6 +75,10 @@ def page(status: int = 200) -> Reply:
     return Reply(status, b"<!DOCTYPE html><html><body>Sign in</body></html>", {"Content-Type": "text/html"})
 
 
+def redirect(location: str, status: int = 301) -> Reply:
+    return Reply(status, b"<html>moved</html>", {"Location": location, "Content-Type": "text/html"})
+
+
 def _dashed(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
@@ -107,6 +111,20 @@ BROKEN = Fault(
     ),
     lambda: httpx.ReadError("reset"),
 )
+
+#: Troubles that may pass.
+PASSING: dict[str, Reply | Fault] = {
+    "502": empty(502),
+    "503": page(503),
+    "504": empty(504),
+    "520": page(520),
+    "429": empty(429),
+    "maintenance": reply(503, {"message": "x"}, X_Status_Reason="Application is in maintenance mode."),
+    "refused": REFUSED,
+    "no connection in time": CONNECT_TIMEOUT,
+    "no answer in time": READ_TIMEOUT,
+    "broken": BROKEN,
+}
 
 Item: TypeAlias = Reply | Fault | Callable[[Sent], Reply]
 
