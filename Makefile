@@ -30,7 +30,7 @@ sandbox: $(STAMP) ## the EspoCRM sandbox alone, on port 8090
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell airflow_provider_espo example_dags docs tests dev benchmarks README.md CHANGELOG.md
+	$(BIN)/codespell airflow_provider_espo example_dags docs dev benchmarks README.md CHANGELOG.md
 
 types: $(STAMP)
 	$(BIN)/mypy

@@ -96,9 +96,7 @@ class EspoConnectionError(EspoTransportError):
 class EspoTLSError(EspoConnectionError):
     """The server's certificate is not trusted, or TLS could not be agreed on."""
 
-    default_hint = (
-        "Give the CA in the connection's ca_file; verify=false only for a test server of your own"
-    )
+    default_hint = "Give the CA in the connection's ca_file; verify=false only for a test server of your own"
 
 
 class EspoTimeoutError(EspoTransportError):
@@ -128,9 +126,7 @@ class EspoValidationError(EspoBadRequestError):
     :param rule: the rule it broke, such as ``required``, ``maxLength`` or ``valid``.
     """
 
-    def __init__(
-        self, message: str = "", *, field: str | None = None, rule: str | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, message: str = "", *, field: str | None = None, rule: str | None = None, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.field = field
         self.rule = rule

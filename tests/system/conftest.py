@@ -73,6 +73,4 @@ def result_of() -> Callable[[Any, str], Any]:
 
 
 def _connection(credentials: dict[str, Any]) -> str:
-    return json.dumps(
-        {"conn_type": "espo", "host": credentials["base_url"], "password": credentials["api_key"]}
-    )
+    return json.dumps({"conn_type": "espo", "host": credentials["base_url"], "password": credentials["api_key"]})
