@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_espo.sandbox.auth import SECRET_COOKIE, Authenticator, AuthError, Login
@@ -24,8 +25,9 @@ from airflow_provider_espo.sandbox.http import (
     framework_error,
     json_reply,
 )
+from airflow_provider_espo.sandbox.jobs import DEFAULT_DELAY, Jobs
 from airflow_provider_espo.sandbox.records import Records
-from airflow_provider_espo.sandbox.routes import register_all
+from airflow_provider_espo.sandbox.routes import JOB_KINDS, register_all
 from airflow_provider_espo.sandbox.serialize import Serializer, existing
 from airflow_provider_espo.sandbox.storage import Storage, utc_now
 from airflow_provider_espo.sandbox.throttle import LoginThrottle
@@ -52,6 +54,7 @@ class Sandbox:
     :param settings: settings of the CRM
     :param throttle: brake on failed logins
     :param clock: gives the time
+    :param job_delay: seconds until a background job is done
     :raises StorageError: if the database cannot be used
     """
 
@@ -62,6 +65,7 @@ class Sandbox:
         settings: Settings | None = None,
         throttle: LoginThrottle | None = None,
         clock: Callable[[], datetime] = utc_now,
+        job_delay: float = DEFAULT_DELAY,
     ) -> None:
         self.storage = Storage(database, load_definitions(), settings, clock)
         self.directory = UserDirectory(self.storage)
@@ -71,11 +75,15 @@ class Sandbox:
         self.records = Records(self.storage, self.serializer)
         self.records.listeners.append(self._record_changed)
         self.custom_fields = CustomFields(self.storage)
+        self.jobs = Jobs(self.storage, job_delay)
+        for kind, work in JOB_KINDS.items():
+            self.jobs.register(kind, partial(work, self))
         self.router = Router()
         register_all(self.router)
 
     def close(self) -> None:
-        """Close the database."""
+        """Stop the background jobs and close the database."""
+        self.jobs.stop()
         self.storage.close()
 
     def exists(self, entity_def: EntityDef, record_id: str) -> bool:

@@ -33,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
         "--answer-after", type=seconds, default=4.0, metavar="SECONDS", help="the demo user's delay (default: 4)"
     )
     found.add_argument(
+        "--job-delay", type=seconds, default=2.0, metavar="SECONDS", help="until a background job is done (default: 2)"
+    )
+    found.add_argument(
         "--fill", action="append", default=[], type=fill_order, metavar="TYPE=COUNT", help="add synthetic records"
     )
     found.add_argument("--no-login-throttle", action="store_true", help="never block after failed logins")
@@ -86,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             throttle=not options.no_login_throttle,
             demo_data=options.demo_data,
             answer_after=options.answer_after,
+            job_delay=options.job_delay,
         )
     except StorageError as error:
         return complain(str(error))

@@ -49,6 +49,9 @@ SERVICE_TABLES = (
         token TEXT PRIMARY KEY, "userId" TEXT, secret TEXT, "isActive" INTEGER, "createdAt" TEXT)""",
     """CREATE TABLE IF NOT EXISTS "CustomField" (
         "entityType" TEXT, name TEXT, spec TEXT, PRIMARY KEY ("entityType", name))""",
+    """CREATE TABLE IF NOT EXISTS "Job" (
+        id TEXT PRIMARY KEY, kind TEXT, "userId" TEXT, status TEXT, begun INTEGER, "startAt" REAL, "workAt" REAL,
+        data TEXT, result TEXT)""",
     'CREATE TABLE IF NOT EXISTS "Secret" (name TEXT PRIMARY KEY, value TEXT)',
     'CREATE TABLE IF NOT EXISTS "NextNumber" (name TEXT PRIMARY KEY, value INTEGER)',
 )
@@ -59,6 +62,7 @@ SERVICE_INDEXES = (
     ("PhoneNumber", ("name",)),
     ("PhoneNumber", ("numeric",)),
     ("EntityPhoneNumber", ("phoneNumberId", "entityType")),
+    ("Job", ("status",)),
 )
 
 

@@ -13,6 +13,7 @@ from airflow_provider_espo.sandbox.application import Sandbox
 from airflow_provider_espo.sandbox.asgi import asgi_app
 from airflow_provider_espo.sandbox.demo_user import DemoUser
 from airflow_provider_espo.sandbox.fixture import ensure_fixture
+from airflow_provider_espo.sandbox.jobs import DEFAULT_DELAY
 from airflow_provider_espo.sandbox.storage import utc_now
 from airflow_provider_espo.sandbox.throttle import LoginThrottle
 
@@ -37,6 +38,7 @@ class SandboxServer:
     :param answer_after: seconds after which the demo user answers a lead
     :param settings: settings of the CRM
     :param clock: gives the CRM's time
+    :param job_delay: seconds until a background job is done; half of them it is Pending, then Running
     :raises OSError: if the port is in use
     :raises StorageError: if the database cannot be used
     """
@@ -52,11 +54,18 @@ class SandboxServer:
         answer_after: float = 4,
         settings: Settings | None = None,
         clock: Callable[[], datetime] = utc_now,
+        job_delay: float = DEFAULT_DELAY,
     ) -> None:
         self._host = host
         self._socket = bound_socket(host, port)
         try:
-            self.sandbox = Sandbox(database, settings=settings, throttle=LoginThrottle(enabled=throttle), clock=clock)
+            self.sandbox = Sandbox(
+                database,
+                settings=settings,
+                throttle=LoginThrottle(enabled=throttle),
+                clock=clock,
+                job_delay=job_delay,
+            )
             self._credentials = ensure_fixture(self.sandbox.storage)
             self._demo_user: DemoUser | None = None
             if demo_data:
@@ -107,13 +116,17 @@ class SandboxServer:
 
         fill(self.sandbox.storage, entity_type, count)
 
+    def _start_helpers(self) -> None:
+        self.sandbox.jobs.start()
+        if self._demo_user is not None:
+            self._demo_user.start()
+
     def start(self) -> Self:
         """Start to listen; returns as soon as requests are answered.
 
         :raises RuntimeError: if the server does not come up
         """
-        if self._demo_user is not None:
-            self._demo_user.start()
+        self._start_helpers()
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="espo-sandbox", daemon=True
         )
@@ -127,8 +140,7 @@ class SandboxServer:
 
     def run(self) -> None:
         """Serve in this thread until interrupted."""
-        if self._demo_user is not None:
-            self._demo_user.start()
+        self._start_helpers()
         try:
             self._server.run(sockets=[self._socket])
         finally:
@@ -138,6 +150,7 @@ class SandboxServer:
         """Stop listening and close the database. Does nothing if it was stopped already."""
         if self._demo_user is not None:
             self._demo_user.stop()
+        self.sandbox.jobs.stop()
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(START_TIMEOUT)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.routes import (
     actions,
@@ -17,7 +18,13 @@ from airflow_provider_espo.sandbox.routes import (
 )
 
 if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.application import Sandbox
     from airflow_provider_espo.sandbox.http import Router
+    from airflow_provider_espo.sandbox.jobs import Checkpoint, Job
+
+#: Does a background job of a kind, see ``jobs.py``.
+JobKind = Callable[["Sandbox", "Job", "Checkpoint"], Mapping[str, Any] | None]
+JOB_KINDS: Mapping[str, JobKind] = {}
 
 
 def register_all(router: Router) -> None:
