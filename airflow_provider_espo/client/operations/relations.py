@@ -78,7 +78,7 @@ def _send(
 ) -> Operation[int]:
     # Without a link the path would be that of the record.
     path = record_path(entity_type, record_id, name_segment(link, "link"))
-    ids = _ids(related_ids)
+    ids = record_ids(related_ids)
     if not ids:
         return 0
     yield from linkable(state, entity_type, link, validate=validate, for_write=True)
@@ -96,7 +96,8 @@ def _send(
     return len(ids)
 
 
-def _ids(related_ids: str | Sequence[str]) -> list[str]:
+def record_ids(related_ids: str | Sequence[str]) -> list[str]:
+    """Return ids fit to be sent, each once, of one id or a list."""
     if isinstance(related_ids, str):
         related_ids = [related_ids]
     if not isinstance(related_ids, Sequence):
