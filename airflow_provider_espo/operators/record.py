@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_espo.operators.base import EspoOperator
-from airflow_provider_espo.operators.rendered import MAX_XCOM_ROWS, refuse_too_many, rows_to_ask_for
+from airflow_provider_espo.operators.listing import ListingOperator
 from airflow_provider_espo.operators.tries import earlier_tries_since
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class EspoDeleteRecordOperator(EspoOperator):
         return result
 
 
-class EspoListRecordsOperator(EspoOperator):
+class EspoListRecordsOperator(ListingOperator):
     """Return the records that match, for a downstream task.
 
     Made for small results: what it returns goes through XCom. More than ``max_xcom_rows`` is refused, with nothing
@@ -264,65 +264,15 @@ class EspoListRecordsOperator(EspoOperator):
     :raises EspoInputError: more than ``max_xcom_rows`` match.
     """
 
-    template_fields: Sequence[str] = (
-        "espo_conn_id",
-        "entity_type",
-        "where",
-        "primary_filter",
-        "bool_filters",
-        "text_filter",
-        "select",
-        "order_by",
-        "order",
-        "limit",
-    )
-    template_fields_renderers = {"where": "json"}
+    template_fields: Sequence[str] = ("entity_type", *ListingOperator.template_fields)
 
-    def __init__(
-        self,
-        *,
-        entity_type: str,
-        where: Sequence[Mapping[str, Any]] | None = None,
-        primary_filter: str | None = None,
-        bool_filters: Sequence[str] | None = None,
-        text_filter: str | None = None,
-        select: Sequence[str] | None = None,
-        order_by: str | None = None,
-        order: str | None = None,
-        limit: int | None = None,
-        max_xcom_rows: int = MAX_XCOM_ROWS,
-        validate: bool = True,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, entity_type: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.entity_type = entity_type
-        self.where = where
-        self.primary_filter = primary_filter
-        self.bool_filters = bool_filters
-        self.text_filter = text_filter
-        self.select = select
-        self.order_by = order_by
-        self.order = order
-        self.limit = limit
-        self.max_xcom_rows = max_xcom_rows
-        self.validate = validate
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the records."""
-        most = rows_to_ask_for(self.limit, self.max_xcom_rows)
         with self.hook as hook:
-            records = hook.list_records(
-                self.entity_type,
-                where=self.where,
-                primary_filter=self.primary_filter,
-                bool_filters=self.bool_filters,
-                text_filter=self.text_filter,
-                select=self.select,
-                order_by=self.order_by,
-                order=self.order,
-                limit=most,
-                validate=self.validate,
-            )
-        refuse_too_many(records, self.max_xcom_rows)
+            records = self.bounded(hook.list_records(self.entity_type, **self.options()))
         self.log.info("%d records of %s", len(records), self.entity_type)
         return records

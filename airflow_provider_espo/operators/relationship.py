@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.operators.base import EspoOperator
-from airflow_provider_espo.operators.rendered import MAX_XCOM_ROWS, refuse_too_many, rows_to_ask_for
+from airflow_provider_espo.operators.listing import ListingOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -83,7 +83,7 @@ class EspoUnlinkOperator(_LinkOperator):
         return result
 
 
-class EspoListRelatedOperator(EspoOperator):
+class EspoListRelatedOperator(ListingOperator):
     """Return the records at the other end of a link, such as an account's contacts.
 
     Made for small results, as ``EspoListRecordsOperator`` is.
@@ -92,6 +92,9 @@ class EspoListRelatedOperator(EspoOperator):
     :param record_id: its id. (templated)
     :param link: name of the link, such as ``contacts``. (templated)
     :param where: list of items on the related records, see :mod:`airflow_provider_espo.where`. (templated)
+    :param primary_filter: one of EspoCRM's filters of the related records' type, such as ``actual``. (templated)
+    :param bool_filters: EspoCRM's on/off filters, such as ``["onlyMy"]``. (templated)
+    :param text_filter: text to search for, as in EspoCRM's search box. (templated)
     :param select: attributes to return; all by default. ``id`` always comes along. (templated)
     :param order_by: attribute to order by, ``id`` by default. (templated)
     :param order: ``asc`` (default) or ``desc``. (templated)
@@ -104,61 +107,17 @@ class EspoListRelatedOperator(EspoOperator):
     :raises EspoInputError: more than ``max_xcom_rows`` match.
     """
 
-    template_fields: Sequence[str] = (
-        "espo_conn_id",
-        "entity_type",
-        "record_id",
-        "link",
-        "where",
-        "select",
-        "order_by",
-        "order",
-        "limit",
-    )
-    template_fields_renderers = {"where": "json"}
+    template_fields: Sequence[str] = ("entity_type", "record_id", "link", *ListingOperator.template_fields)
 
-    def __init__(
-        self,
-        *,
-        entity_type: str,
-        record_id: str,
-        link: str,
-        where: Sequence[Mapping[str, Any]] | None = None,
-        select: Sequence[str] | None = None,
-        order_by: str | None = None,
-        order: str | None = None,
-        limit: int | None = None,
-        max_xcom_rows: int = MAX_XCOM_ROWS,
-        validate: bool = True,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, entity_type: str, record_id: str, link: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.entity_type = entity_type
         self.record_id = record_id
         self.link = link
-        self.where = where
-        self.select = select
-        self.order_by = order_by
-        self.order = order
-        self.limit = limit
-        self.max_xcom_rows = max_xcom_rows
-        self.validate = validate
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the related records."""
-        most = rows_to_ask_for(self.limit, self.max_xcom_rows)
         with self.hook as hook:
-            records = hook.list_related(
-                self.entity_type,
-                self.record_id,
-                self.link,
-                where=self.where,
-                select=self.select,
-                order_by=self.order_by,
-                order=self.order,
-                limit=most,
-                validate=self.validate,
-            )
-        refuse_too_many(records, self.max_xcom_rows)
+            records = self.bounded(hook.list_related(self.entity_type, self.record_id, self.link, **self.options()))
         self.log.info("%d records by %s of %s %s", len(records), self.link, self.entity_type, self.record_id)
         return records

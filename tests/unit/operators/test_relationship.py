@@ -112,6 +112,16 @@ def test_list_related_returns_the_records_at_the_other_end(crm: Crm) -> None:
     assert search["maxSize"] == 5
 
 
+def test_list_related_takes_the_same_filters_as_a_list(crm: Crm) -> None:
+    crm.on("GET", f"Lead/{LEAD}/targetLists", page())
+    filters = {"primary_filter": "{{ params.filter }}", "bool_filters": ["onlyMy"], "text_filter": "fair"}
+    run_task(related(**filters), params={"filter": "actual"})
+    search = crm.calls("GET", f"Lead/{LEAD}/targetLists")[0].search
+    assert search["primaryFilter"] == "actual"
+    assert search["boolFilterList"] == ["onlyMy"]
+    assert search["textFilter"] == "fair"
+
+
 def test_list_related_refuses_too_many_rows(crm: Crm) -> None:
     rows = [{"id": f"{number:017x}"} for number in range(3)]
     crm.on("GET", f"Lead/{LEAD}/targetLists", {"total": -1, "list": rows})
