@@ -55,13 +55,20 @@ class Query:
     order: Condition
 
     def page(self, columns: str, limit: int, offset: int) -> Condition:
-        """Statement for some columns of a page."""
-        sql = (
-            f"SELECT {columns} FROM {self.source} WHERE {self.condition.sql}"  # noqa: S608
-            f" ORDER BY {self.order.sql} LIMIT ? OFFSET ?"
+        """Statement for some columns of a page.
+
+        The page is picked by id first: else the columns would be worked out for every record that is sorted.
+        """
+        order = self.order.sql
+        picked = (
+            f"SELECT {ROOT}.id AS id FROM {self.source} WHERE {self.condition.sql}"  # noqa: S608
+            f" ORDER BY {order} LIMIT ? OFFSET ?"
         )
-        params = (*self.condition.params, *self.order.params, limit, offset)
-        return Condition(sql, params)
+        sql = (
+            f"SELECT {columns} FROM ({picked}) picked CROSS JOIN {self.source}"  # noqa: S608
+            f" ON {ROOT}.id = picked.id ORDER BY {order}"
+        )
+        return Condition(sql, (*self.condition.params, *self.order.params, limit, offset, *self.order.params))
 
     def count(self) -> Condition:
         """Statement for the number of all that match."""
