@@ -1,4 +1,4 @@
-"""Users, roles and the team that a new sandbox has, with fresh secrets, and the file that tells them."""
+"""Users, roles and the team that a new sandbox has, with secrets of their own, and the file that tells them."""
 
 
 # ruff: noqa: S608 - identifiers come from the definitions, values are parameters
@@ -17,7 +17,7 @@ from airflow_provider_espo.sandbox.links import relation
 from airflow_provider_espo.sandbox.user_rules import set_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from airflow_provider_espo.sandbox.storage import Storage
@@ -121,7 +121,10 @@ USERS = (
 
 
 def ensure_fixture(storage: Storage) -> dict[str, Any]:
-    """Make users, roles and team unless the database has them, with new secrets every time.
+    """Make users, roles and team unless the database has them.
+
+    Secrets are made once for a database and stay: who starts a sandbox anew on the same file goes on with the
+    same connection.
 
     :return: credentials: keys, passwords, and under ``variables`` ids and user names
     """
@@ -159,7 +162,7 @@ def ensure(storage: Storage, entity_type: str, column: str, value: str, values: 
 def ensure_user(
     storage: Storage, user: FixtureUser, team_id: str, role_ids: Mapping[str, str], credentials: dict[str, Any]
 ) -> str:
-    """Make a user with role and team, and give it new secrets, which are added to the credentials."""
+    """Make a user with role and team, and give it its secrets, which are added to the credentials."""
     values = {
         "type": user.type,
         "authMethod": user.auth_method,
@@ -175,17 +178,28 @@ def ensure_user(
     if user.email is not None:
         email_book(storage).set_primary("User", user_id, user.email)
     if user.type == "api":
-        key = secrets.token_hex(16)
+        key = kept_secret(storage, f"{user.user_name}.key", lambda: secrets.token_hex(16))
         storage.update("User", user_id, {"apiKey": key})
         credentials["api_key" if user.variable == "api" else f"{user.variable}_api_key"] = key
         if user.auth_method == "Hmac":
-            credentials["hmac_secret_key"] = secrets.token_hex(16)
-            set_secret(storage, f"secretKey:{user_id}", credentials["hmac_secret_key"])
+            secret_key = kept_secret(storage, f"{user.user_name}.secretKey", lambda: secrets.token_hex(16))
+            credentials["hmac_secret_key"] = secret_key
+            set_secret(storage, f"secretKey:{user_id}", secret_key)
     else:
-        password = secrets.token_urlsafe(12)
+        password = kept_secret(storage, f"{user.user_name}.password", lambda: secrets.token_urlsafe(12))
         credentials[f"{user.variable}_password"] = password
         set_secret(storage, f"password:{user_id}", hash_password(password))
     return user_id
+
+
+def kept_secret(storage: Storage, name: str, make: Callable[[], str]) -> str:
+    """A secret of the fixture: the one that the database has, else a new one, which it keeps."""
+    name = f"fixture:{name}"
+    found: str | None = storage.value('SELECT value FROM "Secret" WHERE name = ?', [name])
+    if found is None:
+        found = make()
+        set_secret(storage, name, found)
+    return found
 
 
 def write_credentials(path: Path, credentials: Mapping[str, Any]) -> None:

@@ -40,11 +40,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import random
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -124,6 +125,10 @@ class Storage:
     # --- connections ---
 
     def _connect(self) -> sqlite3.Connection:
+        if self.path != ":memory:":
+            # Keys are in it: for the owner only. What stands in the way is said by the database below.
+            with suppress(OSError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
         try:
             connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
             connection.row_factory = sqlite3.Row
@@ -133,6 +138,9 @@ class Storage:
             connection.create_function("espo_rate", 1, self._rate)
             connection.execute("PRAGMA foreign_keys = OFF")
             if self.path != ":memory:":
+                if not self._connections and not is_ours(connection):
+                    connection.close()
+                    raise StorageError(f"cannot use database {self.path}: it belongs to another program")
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error as error:
@@ -259,6 +267,12 @@ class Storage:
     def now(self) -> str:
         """The time as it is stored."""
         return self.clock().astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Whether a database is new or a sandbox's: tables are not to be added to what others keep their data in."""
+    names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return not names or {"Secret", "EntityEmailAddress"} <= names
 
 
 def to_database(attribute: AttributeDef, value: Any) -> Any:

@@ -6,7 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
+from airflow_provider_espo.sandbox.application import Sandbox
 from airflow_provider_espo.sandbox.auth import hash_password, is_password
+from airflow_provider_espo.sandbox.fixture import ensure_fixture
 from tests.unit.sandbox.asking import Asker, reason
 
 
@@ -20,13 +22,22 @@ def test_stored_password_is_salted() -> None:
     assert not is_password("y", hash_password("x"))
 
 
-def test_secrets_are_new_each_time(crm: Asker) -> None:
-    from airflow_provider_espo.sandbox.fixture import ensure_fixture
+def test_secrets_of_a_database_stay(crm: Asker) -> None:
+    """Who starts a sandbox anew on its file goes on with the same connection; also after a password was changed."""
+    user_id = crm.credentials["variables"]["sales_user_id"]
+    crm.as_user("admin").ok("PUT", f"User/{user_id}", {"password": "another"})
+    assert crm.as_user("sales").send("GET", "App/about").status == 401
+    assert ensure_fixture(crm.sandbox.storage) == crm.credentials
+    assert crm.as_user("sales").send("GET", "App/about").status == 200
+    assert crm.send("GET", "App/about").status == 200
 
-    again = ensure_fixture(crm.sandbox.storage)
-    assert again["variables"] == crm.credentials["variables"]
-    assert all(again[key] != crm.credentials[key] for key in ("api_key", "hmac_secret_key", "sales_password"))
-    assert crm.send("GET", "App/about").status == 401
+
+def test_each_database_has_secrets_of_its_own(crm: Asker) -> None:
+    other = Sandbox()
+    credentials = ensure_fixture(other.storage)
+    other.close()
+    secret = ("api_key", "hmac_api_key", "hmac_secret_key", "limited_api_key", "sales_password", "admin_password")
+    assert not {credentials[name] for name in secret} & {crm.credentials[name] for name in secret}
 
 
 def test_inactive_user_is_refused(crm: Asker) -> None:

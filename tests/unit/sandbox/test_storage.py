@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,23 @@ def test_unusable_database_is_one_clear_error(tmp_path: Path) -> None:
     for path in (tmp_path / "notes.txt", tmp_path / "absent" / "crm.db", tmp_path):
         with pytest.raises(StorageError, match="cannot use database"):
             Storage(str(path), load_definitions())
+
+
+def test_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE dag (id)")
+        other.commit()
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="belongs to another program"):
+        Storage(str(path), load_definitions())
+    assert path.read_bytes() == before
+
+
+def test_database_with_its_keys_is_for_the_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "crm.db"
+    Storage(str(path), load_definitions()).close()
+    assert path.stat().st_mode & 0o077 == 0
 
 
 def test_values_survive_the_way_to_the_database_and_back() -> None:
