@@ -21,7 +21,16 @@ M = TypeVar("M", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.errors import EspoError
-    from airflow_provider_espo.client.operations import bulk, listing, records, relations, system, upsert
+    from airflow_provider_espo.client.operations import (
+        bulk,
+        listing,
+        posting,
+        records,
+        relations,
+        stream,
+        system,
+        upsert,
+    )
     from airflow_provider_espo.client.state import ClientState
     from airflow_provider_espo.client.wire import Operation, Stream
 else:
@@ -50,8 +59,8 @@ else:
         def __getattr__(self, name: str) -> _Operation:
             return _Operation(self._module, name)
 
-    bulk, listing, records, relations, system, upsert = map(
-        _Operations, ("bulk", "listing", "records", "relations", "system", "upsert")
+    bulk, listing, posting, records, relations, stream, system, upsert = map(
+        _Operations, ("bulk", "listing", "posting", "records", "relations", "stream", "system", "upsert")
     )
 
 
@@ -219,6 +228,10 @@ class BlockingMethods:
     link = blocking(relations.link)
     unlink = blocking(relations.unlink)
     write_many = blocking_many(bulk.write_many)
+    list_notes = blocking(stream.list_notes)
+    post_note = blocking(posting.post_note)
+    follow = blocking(posting.follow)
+    unfollow = blocking(posting.unfollow)
 
 
 class AsyncMethods:
@@ -241,3 +254,7 @@ class AsyncMethods:
     link = awaiting(relations.link)
     unlink = awaiting(relations.unlink)
     write_many = awaiting_many(bulk.write_many)
+    list_notes = awaiting(stream.list_notes)
+    post_note = awaiting(posting.post_note)
+    follow = awaiting(posting.follow)
+    unfollow = awaiting(posting.unfollow)
