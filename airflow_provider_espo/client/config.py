@@ -153,7 +153,6 @@ class ClientConfig:
         password: str | None = None,
         extra: Mapping[str, Any] | str | None = None,
         user_agent: str = "",
-        page_size_default: int = MAX_PAGE_SIZE,
     ) -> ClientConfig:
         """Read the fields of an Airflow connection.
 
@@ -164,15 +163,12 @@ class ClientConfig:
         :param password: see ``secret`` above.
         :param extra: the other settings, as an object or as the JSON text that Airflow stores.
         :param user_agent: ``User-Agent`` to send.
-        :param page_size_default: page size where the connection gives none.
         :return: the checked settings.
         :raises EspoConfigError: a setting is missing, wrong, or contradicts another.
         """
         given, unknown = _sort_extras(read_extra(extra))
         method = AuthMethod(read_choice("auth_method", given.get("auth_method"), AuthMethod, AuthMethod.API_KEY))
         user, secret = _read_credentials(method, login, password)
-        if is_empty(given.get("page_size")):
-            given["page_size"] = page_size_default
         numbers: dict[str, Any] = {name: NUMBERS[name].read(name, given.get(name)) for name in NUMBERS}
         config = cls(
             site_url=build_site_url(host, schema, port),

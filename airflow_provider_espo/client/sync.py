@@ -109,8 +109,8 @@ class EspoClient(BlockingMethods):
             if self.state.token.leave(self):
                 self._drive(farewell(self.state))
         finally:
-            while self._idle:
-                self._idle.pop().close()
+            while (session := self._idle_session()) is not None:
+                session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -146,9 +146,16 @@ class EspoClient(BlockingMethods):
             raise CancelledError
         return self._send(step) if isinstance(step, Send) else None
 
+    def _idle_session(self) -> requests.Session | None:
+        # Not looked at before it is taken: another thread may be faster.
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
     def _send(self, step: Send) -> Outcome:
         config = self.state.config
-        session = self._idle.pop() if self._idle else new_session(config)
+        session = self._idle_session() or new_session(config)
         try:
             answer = session.request(
                 step.method,

@@ -18,13 +18,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_provider_espo.client import comparing, moments
-from airflow_provider_espo.client.comparing import changed, differs, match_key, same_key
 from airflow_provider_espo.client.errors import EspoInputError
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.schema import Attribute, EntitySchema
-
-__all__ = ["changed", "differs", "match_key", "same_key", "to_wire"]
 
 #: PHP, which reads the JSON, gives up at 512.
 _DEEPEST = 100

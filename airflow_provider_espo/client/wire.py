@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
@@ -318,11 +318,6 @@ def merge_headers(*sets: Mapping[str, str]) -> dict[str, str]:
         for name, value in headers.items():
             merged[str(name).lower()] = (name, value)
     return dict(merged.values())
-
-
-def with_query(request: Request, *pairs: tuple[str, str]) -> Request:
-    """Return the request with more query pairs."""
-    return replace(request, query=(*request.query, *pairs))
 
 
 def expect_object(request: Request, response: Response) -> Record:

@@ -11,6 +11,7 @@ from airflow_provider_espo.client.errors import (
     EspoDuplicateError,
     EspoInputError,
     EspoNotFoundError,
+    EspoNothingDoneError,
 )
 from airflow_provider_espo.client.operations.keys import (
     Found,
@@ -216,15 +217,20 @@ def delete_record(
     :param missing_ok: whether a record that is not there (any more) is a success.
     :return: ``{"id", "action"}``, action ``deleted`` or ``missing``.
     :raises EspoNotFoundError: no such record and not ``missing_ok``; or no such entity type.
+    :raises EspoNothingDoneError: EspoCRM answered that it did nothing.
     """
     outgoing = build_request("DELETE", _path(entity_type, record_id))
     try:
-        expect_json(outgoing, (yield outgoing))
+        done = expect_json(outgoing, (yield outgoing))
     except EspoNotFoundError as error:
         # "Controller 'Leed' does not exist.": that is no record that is gone but a wrong name.
         if not missing_ok or (error.reason or "").startswith("Controller"):
             raise
         return {"id": record_id, "action": "missing"}
+    if done is False:
+        raise EspoNothingDoneError(
+            "EspoCRM answered that nothing was done", status=200, method=outgoing.method, path=outgoing.path
+        )
     return {"id": record_id, "action": "deleted"}
 
 

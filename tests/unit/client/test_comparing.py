@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_espo.client.values import changed, differs, match_key, same_key
+from airflow_provider_espo.client.comparing import changed, differs, match_key, same_key
 from tests.unit.client.deals import DEAL
 
 

@@ -196,12 +196,6 @@ class TestContradictions:
             make(user_agent="a\r\nX-Evil: 1")
 
 
-def test_page_size_default_of_the_caller_gives_way_to_the_connection() -> None:
-    assert make(page_size_default=50).page_size == 50
-    assert make({"page_size": 20}, page_size_default=50).page_size == 20
-    assert make({"page_size": ""}, page_size_default=50).page_size == 50
-
-
 def test_api_url_with_and_without_portal() -> None:
     assert make(host="crm.example.com/sub").api_url == "https://crm.example.com/sub/api/v1"
     portal = make({"portal_id": "64a0b1c2d3e4f5a6b"})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_espo.client import where
+from airflow_provider_espo import where
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.search import Search
 

@@ -10,8 +10,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_espo.client.comparing import changed
 from airflow_provider_espo.client.errors import EspoInputError
-from airflow_provider_espo.client.values import changed, to_wire
+from airflow_provider_espo.client.values import to_wire
 from tests.unit.client.deals import DEAL, points_in_time
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_espo.client import where
+from airflow_provider_espo import where
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.where_check import check_where, is_match_all
 from airflow_provider_espo.client.where_operators import OPERATORS, Shape

@@ -36,7 +36,6 @@ from airflow_provider_espo.client.wire import (
     record_id_segment,
     record_path,
     relay,
-    with_query,
 )
 
 NOT_NAMES = [
@@ -255,12 +254,6 @@ def test_an_answer_that_is_no_object_says_what_it_is() -> None:
         with pytest.raises(EspoBadAnswerError, match=f"a {kind} came") as caught:
             expect_object(request, Response(200, {}, content))
         assert "MARKER" not in str(caught.value)
-
-
-def test_more_query_pairs_leave_the_request_as_it_was() -> None:
-    request = build_request("GET", "Lead", query=(("a", "1"),))
-    assert with_query(request, ("b", "2")).query == (("a", "1"), ("b", "2"))
-    assert request.query == (("a", "1"),)
 
 
 # -- generators that drive generators --------------------

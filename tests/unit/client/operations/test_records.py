@@ -8,10 +8,12 @@ from airflow_provider_espo.client.errors import (
     EspoError,
     EspoInputError,
     EspoNotFoundError,
+    EspoNothingDoneError,
     EspoUnknownNameError,
     EspoVersionConflictError,
 )
 from airflow_provider_espo.client.operations.records import create_record, delete_record, get_record, update_record
+from airflow_provider_espo.client.wire import Response
 from tests.unit.client.driving import make_state, over_httpx, over_requests, run
 from tests.unit.client.fake_espo import FakeEspo
 
@@ -185,6 +187,13 @@ def test_a_second_delete_is_a_success_that_says_so(fake: FakeEspo) -> None:
 def test_a_missing_record_is_an_error_if_it_must_not_be_missing(fake: FakeEspo) -> None:
     with pytest.raises(EspoNotFoundError):
         run(fake, delete_record(make_state(), "Lead", "0123456789abcdef0", missing_ok=False))
+
+
+def test_a_delete_that_did_nothing_is_an_error() -> None:
+    operation = delete_record(make_state(), "Lead", "0123456789abcdef0")
+    next(operation)
+    with pytest.raises(EspoNothingDoneError):
+        operation.send(Response(200, {"content-type": "application/json"}, b"false"))
 
 
 def test_a_wrong_entity_type_is_no_missing_record(fake: FakeEspo) -> None:
