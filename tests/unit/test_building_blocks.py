@@ -147,6 +147,8 @@ NOT_TEMPLATED = {
     "response_filter",
     "deferrable",
     "poll_interval",
+    "internal",
+    "overlap",
 }
 
 

@@ -79,40 +79,41 @@ def test_methods_in_the_documentation_exist_and_take_these_arguments(place: str)
         assert [word.arg for word in node.keywords if word.arg not in taken and not options] == []
 
 
-def section(page: str, title: str) -> str:
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert found, f"{page} has no section {title}"
-    return found[1]
+def section(title: str) -> str:
+    """The section of the guides that has a title; exactly one page has it."""
+    found = [
+        match[1]
+        for page in PAGES
+        if (match := re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", page.read_text("utf-8"), re.MULTILINE | re.DOTALL))
+    ]
+    assert len(found) == 1, f"{len(found)} pages have a section {title}"
+    return found[0]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda one: one.__name__)
 def test_the_guide_has_every_argument_and_the_result_of_a_task(task: type[Any]) -> None:
-    page = "sensors.md" if task.__name__.endswith("Sensor") else "operators.md"
-    text = section(page, task.__name__)
+    text = section(task.__name__)
     # The connection stands with what all have in common.
-    arguments = set(arguments_of(task)) - ({"espo_conn_id"} if page == "operators.md" else set())
+    arguments = set(arguments_of(task)) - {"espo_conn_id"}
     assert [name for name in sorted(arguments) if f"`{name}`" not in text] == []
     assert "Returns" in text
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda one: one.__name__)
 def test_results_that_the_guide_gives_by_parts_are_pushed_in_parts(task: type[Any]) -> None:
-    page = "sensors.md" if task.__name__.endswith("Sensor") else "operators.md"
-    assert make(task).multiple_outputs == ("Returns `{" in section(page, task.__name__))
+    assert make(task).multiple_outputs == ("Returns `{" in section(task.__name__))
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda one: one.__name__)
 def test_the_guide_marks_what_is_templated(task: type[Any]) -> None:
-    page = "sensors.md" if task.__name__.endswith("Sensor") else "operators.md"
-    for names, mark in re.findall(r"^\| (`.+?`) \| (T?) ?\|", section(page, task.__name__), re.MULTILINE):
+    for names, mark in re.findall(r"^\| (`.+?`) \| (T?) ?\|", section(task.__name__), re.MULTILINE):
         for name in re.findall(r"`(\w+)`", names):
             if name in arguments_of(task):
                 assert (name in task.template_fields) == (mark == "T"), name
 
 
 def test_the_guide_has_every_method_of_the_hooks_with_its_arguments() -> None:
-    text = section("hooks.md", "Methods")
+    text = section("Methods")
     own = [
         name
         for name in dir(EspoAsyncHook)
