@@ -21,7 +21,13 @@ NOTES = [{"id": "n2", "number": 2, "post": "b"}, {"id": "n1", "number": 1, "post
 
 
 def post(**given: Any) -> EspoPostToStreamOperator:
-    arguments = {"task_id": "post", "post": "Hello", "entity_type": "Lead", "record_id": LEAD, "retries": 1}
+    arguments: dict[str, Any] = {
+        "task_id": "post",
+        "post": "Hello",
+        "entity_type": "Lead",
+        "record_id": LEAD,
+        "retries": 1,
+    }
     return EspoPostToStreamOperator(**(arguments | given))
 
 

@@ -37,7 +37,8 @@ class Notes:
 
 
 def sensor(**given: Any) -> EspoStreamSensor:
-    return EspoStreamSensor(**({"task_id": "wait", "deferrable": False, "poke_interval": 0.01} | given))
+    arguments: dict[str, Any] = {"task_id": "wait", "deferrable": False, "poke_interval": 0.01}
+    return EspoStreamSensor(**(arguments | given))
 
 
 def deferred(task: EspoStreamSensor, **given: Any) -> Any:
