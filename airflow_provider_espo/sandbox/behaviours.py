@@ -93,13 +93,7 @@ def set_next_numbers(change: Change, storage: Storage) -> None:
         return
     for field_def in change.entity_def.fields.values():
         if field_def.type == "autoincrement":
-            name = f"{change.entity_def.name}.{field_def.name}"
-            storage.execute(
-                'INSERT INTO "NextNumber" (name, value) VALUES (?, 1)'
-                " ON CONFLICT (name) DO UPDATE SET value = value + 1",
-                [name],
-            )
-            change.values[field_def.name] = storage.value('SELECT value FROM "NextNumber" WHERE name = ?', [name])
+            change.values[field_def.name] = storage.next_number(f"{change.entity_def.name}.{field_def.name}")
 
 
 def add_assigned_user(change: Change, storage: Storage, field_name: str) -> None:

@@ -18,6 +18,7 @@ class Change:
     :param old: attributes as stored; empty for a new record
     :param values: attributes that are set now: by the client, by defaults, by behaviours
     :param given: names of the attributes that the client set
+    :param silent: whether it leaves no notes in streams
     """
 
     entity_def: EntityDef
@@ -27,6 +28,7 @@ class Change:
     old: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
+    silent: bool = False
 
     def get(self, name: str) -> Any:
         """The value as it will be."""

@@ -114,19 +114,23 @@ class Relation:
             keys = [link.foreign_key, *([link.foreign_type_key] if link.foreign_type_key else [])]
             self.storage.update(link.entity_type, foreign_id, dict.fromkeys(keys))
 
-    def replace(self, foreign_ids: Sequence[str], columns: Mapping[str, Any] | None = None) -> None:
+    def replace(
+        self, foreign_ids: Sequence[str], columns: Mapping[str, Any] | None = None
+    ) -> tuple[list[str], list[str]]:
         """Link exactly these records.
 
         :param columns: role columns by the id of the other record
+        :return: ids that were unlinked, and ids that were linked
         """
         present = self.ids()
-        for foreign_id in present:
-            if foreign_id not in foreign_ids:
-                self.remove(foreign_id)
+        ended = [foreign_id for foreign_id in present if foreign_id not in foreign_ids]
+        for foreign_id in ended:
+            self.remove(foreign_id)
         for foreign_id in dict.fromkeys(foreign_ids):
             given = (columns or {}).get(foreign_id)
             if foreign_id not in present or given:
                 self.add(foreign_id, given if isinstance(given, dict) else None)
+        return ended, [foreign_id for foreign_id in dict.fromkeys(foreign_ids) if foreign_id not in present]
 
     def _middle_where(self, alias: str = "") -> Condition:
         parts, params = [f"{alias}{quoted(self.link.near_key)} = ?"], [self.record_id]

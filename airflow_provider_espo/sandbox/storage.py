@@ -254,6 +254,15 @@ class Storage:
         with self.transaction() as connection:
             return connection.execute(sql, tuple(params)).rowcount
 
+    def next_number(self, name: str) -> int:
+        """The next value of a counter, from 1."""
+        with self.transaction() as connection:
+            sql = (
+                'INSERT INTO "NextNumber" (name, value) VALUES (?, 1)'
+                " ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
+            )
+            return int(connection.execute(sql, (name,)).fetchone()[0])
+
     def change_definition(self, entity_def: EntityDef) -> None:
         """Take a changed entity type into use; new columns are added to its table."""
         with self.transaction() as connection:
