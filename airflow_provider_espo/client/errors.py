@@ -250,3 +250,51 @@ class EspoAmbiguousMatchError(EspoError):
     def __init__(self, message: str = "", *, record_ids: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.record_ids = list(record_ids)
+
+
+class EspoJobError(EspoError):
+    """A background job of EspoCRM failed, did not end in time, or its fate is not known.
+
+    :param job_id: id of the job, where known.
+    :param kind: ``mass_action``, ``export`` or ``import``.
+    :param job_status: the job's last known status, in EspoCRM's words.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        job_id: str | None = None,
+        kind: str | None = None,
+        job_status: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(message, **kwargs)
+        self.job_id = job_id
+        self.kind = kind
+        self.job_status = job_status
+
+
+class EspoShortfallError(EspoError):
+    """A mass action was carried out, but EspoCRM changed fewer records than it should have.
+
+    It skips in silence what the user may not change, what is locked, and what a value is not valid for.
+
+    :param count: records that were changed.
+    :param expected: records that should have been.
+    :param record_ids: ids of those that were not, where known.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        count: int | None = None,
+        expected: int | None = None,
+        record_ids: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(message, **kwargs)
+        self.count = count
+        self.expected = expected
+        self.record_ids = list(record_ids)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.errors import EspoError
     from airflow_provider_espo.client.operations import (
         bulk,
+        jobs,
         listing,
         posting,
         records,
@@ -59,8 +60,8 @@ else:
         def __getattr__(self, name: str) -> _Operation:
             return _Operation(self._module, name)
 
-    bulk, listing, posting, records, relations, stream, system, upsert = map(
-        _Operations, ("bulk", "listing", "posting", "records", "relations", "stream", "system", "upsert")
+    bulk, jobs, listing, posting, records, relations, stream, system, upsert = map(
+        _Operations, ("bulk", "jobs", "listing", "posting", "records", "relations", "stream", "system", "upsert")
     )
 
 
@@ -232,6 +233,7 @@ class BlockingMethods:
     post_note = blocking(posting.post_note)
     follow = blocking(posting.follow)
     unfollow = blocking(posting.unfollow)
+    job_status = blocking(jobs.job_status)
 
 
 class AsyncMethods:
@@ -258,3 +260,4 @@ class AsyncMethods:
     post_note = awaiting(posting.post_note)
     follow = awaiting(posting.follow)
     unfollow = awaiting(posting.unfollow)
+    job_status = awaiting(jobs.job_status)
