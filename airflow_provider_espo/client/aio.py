@@ -6,18 +6,19 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from http.cookiejar import DefaultCookiePolicy
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 
 from airflow_provider_espo.client import environment, failures
+from airflow_provider_espo.client.bodies import BLOCK_SIZE, Incoming, LocalFailure, Outgoing, Sink, Work, is_file
 from airflow_provider_espo.client.errors import EspoError, EspoTransportError
-from airflow_provider_espo.client.exchange import Outcome, Send, Steps, Wait, farewell, perform, perform_stream
+from airflow_provider_espo.client.exchange import FileSteps, Outcome, Send, Wait, farewell, perform, perform_stream
 from airflow_provider_espo.client.log_privacy import hide_queries
 from airflow_provider_espo.client.methods import AsyncMethods
 from airflow_provider_espo.client.side_by_side import Source, check_workers
 from airflow_provider_espo.client.state import ClientState, new_state
-from airflow_provider_espo.client.wire import Emit, Operation, Response, Stream, header_map
+from airflow_provider_espo.client.wire import Emit, FileOperation, Operation, Response, Stream, header_map
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
@@ -43,7 +44,7 @@ class EspoAsyncClient(AsyncMethods):
         self._http: httpx.AsyncClient | None = None
         self._making = asyncio.Lock()
 
-    async def run(self, operation: Operation[T]) -> T:
+    async def run(self, operation: FileOperation[T]) -> T:
         """Carry out an operation and return its result."""
         return await self._drive(perform(operation, self.state))
 
@@ -117,7 +118,7 @@ class EspoAsyncClient(AsyncMethods):
             except EspoError as error:
                 return error
 
-    async def _drive(self, steps: Steps[T]) -> T:
+    async def _drive(self, steps: FileSteps[T]) -> T:
         outcome: Outcome | None = None
         try:
             while True:
@@ -130,7 +131,9 @@ class EspoAsyncClient(AsyncMethods):
         finally:
             steps.close()
 
-    async def _do(self, step: Send | Wait) -> Outcome | None:
+    async def _do(self, step: Send | Wait | Work[Any]) -> Any:
+        if isinstance(step, Work):
+            return await asyncio.to_thread(step.do)
         if isinstance(step, Wait):
             await asyncio.sleep(step.seconds)
             return None
@@ -138,14 +141,21 @@ class EspoAsyncClient(AsyncMethods):
 
     async def _send(self, step: Send) -> Outcome:
         http = await self._client()
+        content, length = _content(step)
         try:
-            answer = await http.request(step.method, step.url, headers=step.headers, content=step.body)
+            async with http.stream(
+                step.method, step.url, headers={**step.headers, **length}, content=content
+            ) as answer:
+                headers = header_map(answer.headers.raw)
+                in_sink = step.sink is not None and is_file(answer.status_code, headers)
+                body = await _pour(answer, step.sink) if in_sink and step.sink is not None else await answer.aread()
+        except LocalFailure as failure:
+            failure.reraise()
         except (httpx.RequestError, httpx.InvalidURL, OSError, UnicodeError) as error:
             return _failure(error, step.method)
-        headers = header_map(answer.headers.raw)
         if location := answer.extensions.get(_LOCATION):
             headers["location"] = location
-        return Response(answer.status_code, headers, answer.content)
+        return Response(answer.status_code, headers, body, in_sink)
 
     async def _client(self) -> httpx.AsyncClient:
         async with self._making:
@@ -153,6 +163,28 @@ class EspoAsyncClient(AsyncMethods):
                 # Reading the CA store takes tens of milliseconds, which would hold up every trigger of the loop.
                 self._http = await asyncio.to_thread(new_async_client, self.state.config)
             return self._http
+
+
+def _content(step: Send) -> tuple[Any, dict[str, str]]:
+    """Body as the HTTP library wants it, and the header with its length where only we know that."""
+    if step.body is None or isinstance(step.body, bytes):
+        return step.body, {}
+    return _blocks(Outgoing(step.body)), {"Content-Length": str(step.body.size)}
+
+
+async def _blocks(body: Outgoing) -> AsyncIterator[bytes]:
+    blocks = iter(body)
+    while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+        yield block
+
+
+async def _pour(answer: httpx.Response, sink: Sink) -> bytes:
+    """Hand an answer's body on in blocks; nothing is left of it."""
+    to = Incoming(sink)
+    await asyncio.to_thread(to.begin)
+    async for block in answer.aiter_bytes(BLOCK_SIZE):
+        await asyncio.to_thread(to.write, block)
+    return b""
 
 
 def new_async_client(config: ClientConfig) -> httpx.AsyncClient:

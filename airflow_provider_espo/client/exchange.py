@@ -1,7 +1,7 @@
 """How one request becomes an answer: log in, keep the budget, sign, send, judge, wait, try again.
 
-Written once as generators. They yield the only two things a transport has to be able to do, :class:`Send` and
-:class:`Wait`, so that blocking and asynchronous clients cannot differ in behaviour.
+Written once as generators. They yield the only three things a transport has to be able to do, :class:`Send`,
+:class:`Wait` and :class:`Work`, so that blocking and asynchronous clients cannot differ in behaviour.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 from airflow_provider_espo.client.answers import error_from, retry_after
 from airflow_provider_espo.client.auth import auth_headers
+from airflow_provider_espo.client.bodies import Body, Sink, Work
 from airflow_provider_espo.client.config import AuthMethod
 from airflow_provider_espo.client.errors import (
     EspoAuthenticationError,
@@ -25,7 +26,7 @@ from airflow_provider_espo.client.redirects import redirect_target
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.wire import (
     Emit,
-    Operation,
+    FileOperation,
     Request,
     Response,
     Stream,
@@ -51,13 +52,15 @@ _LONGEST_WAIT_TO_LOG_OUT = 5.0
 class Send:
     """Ask the transport to send this. It sends back a :class:`Response`, or the error why there is none.
 
-    Its ``repr`` holds the method alone: the rest may hold secrets and personal data.
+    A file, where there is a sink for one, goes there and not into the response. Its ``repr`` holds the method alone:
+    the rest may hold secrets and personal data.
     """
 
     method: str
     url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
-    body: bytes | None = field(repr=False)
+    body: bytes | Body | None = field(repr=False)
+    sink: Sink | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,11 @@ class Wait:
 
 Outcome: TypeAlias = Response | EspoTransportError
 Steps: TypeAlias = Generator[Send | Wait, Any, T]
+FileSteps: TypeAlias = Generator[Send | Wait | Work[Any], Any, T]
 StreamSteps: TypeAlias = Generator[Send | Wait | Emit[T], Any, None]
 
 
-def perform(operation: Operation[T], state: ClientState) -> Steps[T]:
+def perform(operation: FileOperation[T], state: ClientState) -> FileSteps[T]:
     """Turn an operation into steps for a transport."""
     return relay(operation, lambda request: exchange(request, state))
 
@@ -195,13 +199,15 @@ def _prepare(request: Request, state: ClientState, token: str | None) -> Send:
     if config.user_agent:
         ours["User-Agent"] = config.user_agent
     headers = merge_headers(ours, config.headers, request.headers)
-    body = request.body()
-    # EspoCRM takes a body of another type for an empty one.
-    body_type = {} if body is None else {"Content-Type": "application/json"}
+    body: bytes | Body | None = request.content
+    body_type = {"Content-Type": request.content.content_type} if request.content is not None else {}
+    if body is None and (body := request.body()) is not None:
+        # EspoCRM takes a JSON body of another type for an empty one.
+        body_type = {"Content-Type": "application/json"}
     headers = merge_headers(headers, body_type, auth_headers(request, config, token))
     check_headers(headers)
     query = "?" + urlencode(request.query) if request.query else ""
-    return Send(request.method, f"{config.api_url}/{request.path}{query}", headers, body)
+    return Send(request.method, f"{config.api_url}/{request.path}{query}", headers, body, request.sink)
 
 
 def _named(error: EspoTransportError, request: Request) -> EspoTransportError:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         upsert,
     )
     from airflow_provider_espo.client.state import ClientState
-    from airflow_provider_espo.client.wire import Operation, Stream
+    from airflow_provider_espo.client.wire import FileOperation, Operation, Stream
 else:
 
     class _Operation:
@@ -72,7 +72,7 @@ class Blocking(Protocol):
     def state(self) -> ClientState:
         """What operations work with."""
 
-    def run(self, operation: Operation[T]) -> T:
+    def run(self, operation: FileOperation[T]) -> T:
         """Carry out an operation."""
 
     def iterate(self, stream: Stream[T]) -> Iterator[T]:
@@ -88,7 +88,7 @@ class Awaiting(Protocol):
     async def ready(self) -> ClientState:
         """Return what operations work with."""
 
-    async def run(self, operation: Operation[T]) -> T:
+    async def run(self, operation: FileOperation[T]) -> T:
         """Carry out an operation."""
 
     def iterate(self, stream: Stream[T]) -> AsyncIterator[T]:
@@ -138,7 +138,9 @@ def _later(operation: Callable[..., Any], method: M) -> M:
     return cast("M", _Method(operation, method))
 
 
-def blocking(operation: Callable[Concatenate[ClientState, P], Operation[T]]) -> Callable[Concatenate[Blocking, P], T]:
+def blocking(
+    operation: Callable[Concatenate[ClientState, P], FileOperation[T]],
+) -> Callable[Concatenate[Blocking, P], T]:
     """Make an operation a method that waits for the result."""
 
     def method(self: Blocking, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -173,7 +175,7 @@ def blocking_many(
 
 
 def awaiting(
-    operation: Callable[Concatenate[ClientState, P], Operation[T]],
+    operation: Callable[Concatenate[ClientState, P], FileOperation[T]],
 ) -> Callable[Concatenate[Awaiting, P], Awaitable[T]]:
     """Make an operation a coroutine method."""
 

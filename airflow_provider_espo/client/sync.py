@@ -23,14 +23,15 @@ from requests.exceptions import (
 )
 
 from airflow_provider_espo.client import environment, failures
+from airflow_provider_espo.client.bodies import BLOCK_SIZE, Incoming, LocalFailure, Outgoing, Sink, Work, is_file
 from airflow_provider_espo.client.errors import EspoError, EspoTransportError
-from airflow_provider_espo.client.exchange import Outcome, Send, Steps, Wait, farewell, perform, perform_stream
+from airflow_provider_espo.client.exchange import FileSteps, Outcome, Send, Wait, farewell, perform, perform_stream
 from airflow_provider_espo.client.log_privacy import hide_queries
 from airflow_provider_espo.client.methods import BlockingMethods
 from airflow_provider_espo.client.side_by_side import Source, check_workers
 from airflow_provider_espo.client.state import ClientState, new_state
 from airflow_provider_espo.client.sync_connection import Adapter
-from airflow_provider_espo.client.wire import Emit, Operation, Response, Stream, header_map
+from airflow_provider_espo.client.wire import Emit, FileOperation, Operation, Response, Stream, header_map
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
@@ -53,7 +54,7 @@ class EspoClient(BlockingMethods):
         # Sessions that no thread uses at the moment. A thread takes the one used last, or makes one.
         self._idle: deque[requests.Session] = deque()
 
-    def run(self, operation: Operation[T]) -> T:
+    def run(self, operation: FileOperation[T]) -> T:
         """Carry out an operation and return its result."""
         return self._drive(perform(operation, self.state))
 
@@ -124,7 +125,7 @@ class EspoClient(BlockingMethods):
         except EspoError as error:
             return error
 
-    def _drive(self, steps: Steps[T], stop: threading.Event | None = None) -> T:
+    def _drive(self, steps: FileSteps[T], stop: threading.Event | None = None) -> T:
         outcome: Outcome | None = None
         try:
             while True:
@@ -137,7 +138,9 @@ class EspoClient(BlockingMethods):
         finally:
             steps.close()
 
-    def _do(self, step: Send | Wait, stop: threading.Event | None = None) -> Outcome | None:
+    def _do(self, step: Send | Wait | Work[Any], stop: threading.Event | None = None) -> Any:
+        if isinstance(step, Work):
+            return step.do()
         if isinstance(step, Wait) and stop is None:
             time.sleep(step.seconds)
         elif isinstance(step, Wait) and stop is not None:
@@ -161,11 +164,20 @@ class EspoClient(BlockingMethods):
                 step.method,
                 step.url,
                 headers=step.headers,
-                data=step.body,
+                data=_data(step),
                 timeout=(config.connect_timeout, config.timeout),
                 allow_redirects=False,
+                stream=True,
             )
-            content = answer.content
+            headers = header_map(
+                (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+                for name, value in answer.headers.items()
+            )
+            in_sink = step.sink is not None and is_file(answer.status_code, headers)
+            content = _pour(answer, step.sink) if in_sink and step.sink is not None else answer.content
+        except LocalFailure as failure:
+            session.close()
+            failure.reraise()
         except (OSError, urllib3.exceptions.HTTPError, UnicodeError) as error:
             self._idle.append(session)
             return _failure(error, step.method)
@@ -174,11 +186,25 @@ class EspoClient(BlockingMethods):
             session.close()
             raise
         self._idle.append(session)
-        headers = header_map(
-            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
-            for name, value in answer.headers.items()
-        )
-        return Response(answer.status_code, headers, content)
+        return Response(answer.status_code, headers, content, in_sink)
+
+
+def _data(step: Send) -> Any:
+    # An empty body would be announced as one of unknown length.
+    return (
+        step.body
+        if step.body is None or isinstance(step.body, bytes)
+        else (Outgoing(step.body) if step.body.size else b"")
+    )
+
+
+def _pour(answer: requests.Response, sink: Sink) -> bytes:
+    """Hand an answer's body on in blocks; nothing is left of it."""
+    to = Incoming(sink)
+    to.begin()
+    for block in answer.iter_content(BLOCK_SIZE):
+        to.write(block)
+    return b""
 
 
 class _Session(requests.Session):

@@ -1,8 +1,9 @@
 """The messages between operations and transports.
 
 An operation is a generator: it yields :class:`Request` objects and is sent the :class:`Response` to each. A stream is
-an operation that also yields :class:`Emit` objects, one for each thing it has for its caller. Neither does any I/O,
-so each is written once for the blocking and the asynchronous client and can be tested by hand.
+an operation that also yields :class:`Emit` objects, one for each thing it has for its caller. An operation on files
+yields :class:`Work` as well. None does any I/O itself, so each is written once for the blocking and the asynchronous
+client and can be tested by hand.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
+from airflow_provider_espo.client.bodies import Body, Sink, Work
 from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoError, EspoInputError
 
 T = TypeVar("T")
@@ -53,6 +55,8 @@ class Request:
     :param headers: headers beside those every request has.
     :param repeatable: whether sending it twice does no harm; by default all but ``POST``.
     :param proof: how the request proves who sends it.
+    :param content: a body that is no JSON.
+    :param sink: where the file goes that is asked for; any other answer comes as :class:`Response`.
     """
 
     method: str
@@ -62,6 +66,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     repeatable: bool = field(default=True)
     proof: Proof = "connection"
+    content: Body | None = field(default=None, repr=False)
+    sink: Sink | None = field(default=None, repr=False)
 
     def body(self) -> bytes | None:
         """Encode the JSON body strictly: what JSON cannot say is an error and not a near thing."""
@@ -89,6 +95,8 @@ def build_request(
     headers: Mapping[str, str] | None = None,
     repeatable: bool | None = None,
     proof: Proof = "connection",
+    content: Body | None = None,
+    sink: Sink | None = None,
 ) -> Request:
     """Return a request; ``repeatable`` follows from the method unless said."""
     return Request(
@@ -99,6 +107,8 @@ def build_request(
         headers=headers or {},
         repeatable=method in _REPEATABLE if repeatable is None else repeatable,
         proof=proof,
+        content=content,
+        sink=sink,
     )
 
 
@@ -109,11 +119,13 @@ class Response:
     :param status: HTTP status.
     :param headers: headers with lower-case names.
     :param content: body.
+    :param in_sink: whether the body went to the request's sink instead.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     content: bytes = field(repr=False)
+    in_sink: bool = False
 
     @property
     def reason(self) -> str | None:
@@ -167,6 +179,8 @@ class Emit(Generic[T]):
 
 
 Operation: TypeAlias = Generator[Request, Response, T]
+#: An operation that has to do with files. Every other operation passes for one.
+FileOperation: TypeAlias = Generator[Request | Work[Any], Any, T]
 Stream: TypeAlias = Generator[Request | Emit[T], Any, None]
 
 
@@ -175,14 +189,14 @@ def relay(
 ) -> Generator[Any, Any, T]:
     """Run an operation or a stream, answering each of its requests by another generator.
 
-    Errors are thrown into it where it stands, so that it can handle them; what it emits passes through.
+    Errors are thrown into it where it stands, so that it can handle them; what it emits, and the work it has for the
+    transport, pass through.
     """
     try:
         item = next(source)
         while True:
-            if isinstance(item, Emit):
-                yield item
-                item = next(source)
+            if isinstance(item, Emit | Work):
+                item = source.send((yield item))
                 continue
             try:
                 response = yield from answer_of(item)
