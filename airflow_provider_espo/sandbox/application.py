@@ -119,9 +119,7 @@ class Sandbox:
             reply = auth_error_reply(request, error)
         except ApiError as error:
             crashed = error.status == 500 and error.body == CRASH
-            reply = (
-                framework_crash(request) if crashed else error_reply(error, JSON if error.status == 500 else errors_as)
-            )
+            reply = framework_crash(request) if crashed else error_reply(error, errors_as)
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             reply = Reply(500)

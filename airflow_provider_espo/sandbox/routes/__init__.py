@@ -11,6 +11,7 @@ from airflow_provider_espo.sandbox.routes import (
     app,
     currency,
     later,
+    mass_action,
     metadata,
     record_routes,
     related,
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 #: Does a background job of a kind, see ``jobs.py``.
 JobKind = Callable[["Sandbox", "Job", "Checkpoint"], Mapping[str, Any] | None]
-JOB_KINDS: Mapping[str, JobKind] = {}
+JOB_KINDS: Mapping[str, JobKind] = {mass_action.KIND: mass_action.work}
 
 
 def register_all(router: Router) -> None:
     """Register every route. Of two that fit a path the earlier one answers, so the general ones come last."""
-    for module in (app, metadata, currency, admin, later, actions, target_list, record_routes, related):
+    for module in (app, metadata, currency, admin, mass_action, later, actions, target_list, record_routes, related):
         module.register(router)

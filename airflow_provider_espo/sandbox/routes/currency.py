@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
+from airflow_provider_espo.sandbox.http import CRASH
 
 if TYPE_CHECKING:
-    from airflow_provider_espo.sandbox.http import CRASH, Context, Router
+    from airflow_provider_espo.sandbox.http import Context, Router
 
 
 def register(router: Router) -> None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 def register(router: Router) -> None:
     """Register the routes."""
-    router.add("POST", "/MassAction", mass_action)
     router.add("POST", "/Export", export)
     router.add("POST", "/Import/file", import_file)
     router.add("GET", "/GlobalStream", global_stream)
@@ -41,23 +40,6 @@ def not_built(context: Context) -> Reply:
 def admin_only(context: Context) -> Reply:
     """For administrators."""
     need_admin(context)
-    return not_built(context)
-
-
-def mass_action(context: Context) -> Reply:
-    """Mass actions need the right for one record, and mostly a permission besides."""
-    body, user = context.body, context.user
-    action, params = body.get("action"), body.get("params") or {}
-    entity_type = str(body.get("entityType"))
-    if action == "recalculateFormula" and not user.is_admin:
-        raise ApiError(403, "")
-    right = {"update": "edit", "delete": "delete"}.get(str(action), "read")
-    if not acl.may(user, entity_type, right):
-        raise ApiError(403, f"No {right} access for '{entity_type}'.")
-    by_search = isinstance(params, dict) and ("where" in params or "searchParams" in params)
-    needs_permission = action in ("update", "convertCurrency", "lock", "unlock") or (action == "delete" and by_search)
-    if needs_permission and acl.permission(user, "massUpdate") == "no":
-        raise ApiError(403, "No mass-update permission.")
     return not_built(context)
 
 
