@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.routes import (
+    action,
     actions,
     admin,
     app,
@@ -30,5 +31,17 @@ JOB_KINDS: Mapping[str, JobKind] = {mass_action.KIND: mass_action.work}
 
 def register_all(router: Router) -> None:
     """Register every route. Of two that fit a path the earlier one answers, so the general ones come last."""
-    for module in (app, metadata, currency, admin, mass_action, later, actions, target_list, record_routes, related):
+    for module in (
+        app,
+        metadata,
+        currency,
+        admin,
+        mass_action,
+        action,
+        later,
+        actions,
+        target_list,
+        record_routes,
+        related,
+    ):
         module.register(router)

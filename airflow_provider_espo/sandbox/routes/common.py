@@ -47,6 +47,20 @@ def entity_of(context: Context) -> EntityDef:
     return entity_def
 
 
+def accessible_type(context: Context, entity_type: str) -> EntityDef:
+    """An entity type of which the user may do something.
+
+    :raises ApiError: 500 if there is no such type, 403
+    """
+    entity_def = context.sandbox.storage.definitions.get(entity_type)
+    if entity_def is None:
+        raise ApiError(500)
+    # types that are for administrators have no scope in roles: each action looks after its own rights
+    if entity_def.acl != "admin" and not any(acl.may(context.user, entity_def.name, a) for a in acl.ACTIONS):
+        raise ApiError(403, "")
+    return entity_def
+
+
 def search_params(context: Context) -> SearchParams:
     """The search parameters of a request's query."""
     settings = context.sandbox.storage.settings

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
 from airflow_provider_espo.sandbox.http import CRASH
 from airflow_provider_espo.sandbox.jobs import SUCCESS, Checkpoint, Job
 from airflow_provider_espo.sandbox.mass_actions import Chosen, Order, run, run_later
+from airflow_provider_espo.sandbox.routes.common import accessible_type
 
 if TYPE_CHECKING:
     from airflow_provider_espo.sandbox.application import Sandbox
-    from airflow_provider_espo.sandbox.definitions import EntityDef
     from airflow_provider_espo.sandbox.http import Context, Router
 
 KIND = "MassAction"
@@ -43,20 +42,6 @@ def process(context: Context) -> dict[str, Any]:
         return {"id": context.sandbox.jobs.add(KIND, context.user.id, order)}
     done = run(str(action), Order(context.sandbox, entity_def, context.user, chosen, data))
     return {"count": len(done), **({"ids": done} if chosen.ids is not None else {})}
-
-
-def accessible_type(context: Context, entity_type: str) -> EntityDef:
-    """An entity type of which the user may do something.
-
-    :raises ApiError: 500 if there is no such type, 403
-    """
-    entity_def = context.sandbox.storage.definitions.get(entity_type)
-    if entity_def is None:
-        raise ApiError(500)
-    # types that are for administrators have no scope in roles: each action looks after its own rights
-    if entity_def.acl != "admin" and not any(acl.may(context.user, entity_def.name, a) for a in acl.ACTIONS):
-        raise ApiError(403, "")
-    return entity_def
 
 
 def own_job(context: Context) -> Job:
