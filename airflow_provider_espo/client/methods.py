@@ -60,8 +60,8 @@ else:
         def __getattr__(self, name: str) -> _Operation:
             return _Operation(self._module, name)
 
-    bulk, jobs, listing, posting, records, relations, stream, system, upsert = map(
-        _Operations, ("bulk", "jobs", "listing", "posting", "records", "relations", "stream", "system", "upsert")
+    bulk, convert, jobs, listing, posting, records, relations, stream, system, upsert = map(
+        _Operations, ("bulk", "convert", "jobs", "listing", "posting", "records", "relations", "stream", "system", "upsert")
     )
 
 
@@ -233,6 +233,7 @@ class BlockingMethods:
     write_many = blocking_many(bulk.write_many)
     list_notes = blocking(stream.list_notes)
     post_note = blocking(posting.post_note)
+    convert_lead = blocking(convert.convert_lead)
     follow = blocking(posting.follow)
     unfollow = blocking(posting.unfollow)
     job_status = blocking(jobs.job_status)
@@ -260,6 +261,7 @@ class AsyncMethods:
     write_many = awaiting_many(bulk.write_many)
     list_notes = awaiting(stream.list_notes)
     post_note = awaiting(posting.post_note)
+    convert_lead = awaiting(convert.convert_lead)
     follow = awaiting(posting.follow)
     unfollow = awaiting(posting.unfollow)
     job_status = awaiting(jobs.job_status)

@@ -7,7 +7,7 @@ name passes: what the server takes is never refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -113,6 +113,7 @@ class EntitySchema:
     :param fields: EspoCRM's field type by field name.
     :param open_fields: fields that may have attributes which the metadata does not name, with whether those
         can be written.
+    :param required: attributes without which EspoCRM creates no record, as it has no default for them.
     """
 
     entity_type: str
@@ -120,6 +121,7 @@ class EntitySchema:
     links: Mapping[str, Link]
     fields: Mapping[str, str]
     open_fields: Mapping[str, bool]
+    required: tuple[str, ...] = ()
 
     @classmethod
     def from_entity_defs(cls, entity_type: str, defs: Mapping[str, Any]) -> EntitySchema:
@@ -156,6 +158,7 @@ class EntitySchema:
                     if is_open(str(field.get("type") or ""))
                 }
             ),
+            required=tuple(_required(fields)),
         )
 
     def attribute(self, name: str) -> Attribute | None:
@@ -314,6 +317,12 @@ def _definitions(defs: Mapping[str, Any], key: str) -> dict[str, Mapping[str, An
     if not isinstance(found, Mapping):
         return {}
     return {str(name): it for name, it in found.items() if isinstance(it, Mapping)}
+
+
+def _required(fields: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for field, field_defs in fields.items():
+        if field_defs.get("required") and field_defs.get("default") is None:
+            yield from [part.name for part in attributes_of_field(field, field_defs) if part.writable][:1]
 
 
 def _link(name: str, defs: Mapping[str, Any]) -> Link:
