@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.errors import EspoError
     from airflow_provider_espo.client.operations import (
         bulk,
+        convert,
         jobs,
         listing,
         posting,
@@ -60,9 +61,16 @@ else:
         def __getattr__(self, name: str) -> _Operation:
             return _Operation(self._module, name)
 
-    bulk, convert, jobs, listing, posting, records, relations, stream, system, upsert = map(
-        _Operations, ("bulk", "convert", "jobs", "listing", "posting", "records", "relations", "stream", "system", "upsert")
-    )
+    bulk = _Operations("bulk")
+    convert = _Operations("convert")
+    jobs = _Operations("jobs")
+    listing = _Operations("listing")
+    posting = _Operations("posting")
+    records = _Operations("records")
+    relations = _Operations("relations")
+    stream = _Operations("stream")
+    system = _Operations("system")
+    upsert = _Operations("upsert")
 
 
 class Blocking(Protocol):
