@@ -13,6 +13,7 @@ from airflow_provider_espo.client.config import AuthMethod
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
+    from airflow_provider_espo.client.errors import EspoError
     from airflow_provider_espo.client.wire import Request
 
 
@@ -37,6 +38,9 @@ class TokenHolder:
 
     def __init__(self) -> None:
         self.token: str | None = None
+        #: Logins that the server refused so far, and how it refused the last one.
+        self.refusals = 0
+        self.refusal: EspoError | None = None
         self._lock = threading.Lock()
         self._logging_in = False
         # Weak, so that a client that nobody closed does not keep the token alive for good.
@@ -59,15 +63,19 @@ class TokenHolder:
             self._logging_in = True
             return True
 
-    def login_over(self, token: str | None) -> None:
+    def login_over(self, token: str | None, refusal: EspoError | None = None) -> None:
         """End a login.
 
         :param token: the new token, ``None`` if the login failed.
+        :param refusal: the error, if the server refused it: who waited for it need not ask once more.
         """
         with self._lock:
             self._logging_in = False
             if token is not None:
                 self.token = token
+            if refusal is not None:
+                self.refusals += 1
+                self.refusal = refusal
 
     def join(self, user: object) -> None:
         """Note that ``user`` works with the token."""

@@ -7,6 +7,7 @@ Written once as generators. They yield the only three things a transport has to 
 from __future__ import annotations
 
 from collections.abc import Generator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar
@@ -20,6 +21,7 @@ from airflow_provider_espo.client.errors import (
     EspoAuthenticationError,
     EspoBadAnswerError,
     EspoError,
+    EspoLoginThrottledError,
     EspoTransportError,
 )
 from airflow_provider_espo.client.redirects import redirect_target
@@ -168,14 +170,21 @@ def _token(request: Request, state: ClientState) -> Steps[str | None]:
     """Token to use for a request, after a login if there is none yet."""
     if state.config.auth_method is not AuthMethod.TOKEN or request.proof != "connection":
         return None
-    waited = 0.0
+    waited, refusals = 0.0, state.token.refusals
     while (token := state.token.token) is None:
+        if state.token.refusal is not None and state.token.refusals != refusals:
+            # Refused while we waited. Were each who waits to try for itself, EspoCRM would soon shut out everybody.
+            raise copy(state.token.refusal)
         # Whoever logs in may be gone without a trace, such as a thread of the process this one was forked from.
         if state.token.may_log_in() or waited > state.config.timeout + state.config.connect_timeout:
+            refusal = None
             try:
                 token = yield from _log_in(state)
+            except (EspoAuthenticationError, EspoLoginThrottledError) as error:
+                refusal = error
+                raise
             finally:
-                state.token.login_over(token)
+                state.token.login_over(token, refusal)
             return token
         yield Wait(_LOGIN_POLL)
         waited += _LOGIN_POLL

@@ -33,9 +33,7 @@ _FALSE = frozenset({"false", "0"})
 Converter = Callable[[Any, str, "Attribute"], Any]
 
 
-def to_wire(
-    attributes: Mapping[str, Any], schema: EntitySchema | None = None, *, required: bool = False
-) -> dict[str, Any]:
+def to_wire(attributes: Mapping[str, Any], schema: EntitySchema | None = None) -> dict[str, Any]:
     """Make attribute values ready to send.
 
     A ``datetime`` (pendulum's too) becomes EspoCRM's UTC form, one without a zone counts as UTC; a ``date``
@@ -55,15 +53,12 @@ def to_wire(
 
     :param attributes: names and values; nothing in it is changed.
     :param schema: of the entity type; ``None`` where it is not known.
-    :param required: refuse an empty mapping.
     :return: a new dict of what JSON has: ``None``, bool, int, float, str, lists and dicts.
     :raises EspoInputError: naming the attribute, for what cannot be sent or would be stored otherwise than
         meant.
     """
     if not isinstance(attributes, Mapping):
         raise EspoInputError(f"attributes must be a mapping of attribute names to values, not {_type_name(attributes)}")
-    if required and not attributes:
-        raise EspoInputError("attributes is empty: there is nothing to write")
     result: dict[str, Any] = {}
     for name, value in attributes.items():
         if not isinstance(name, str) or not name:

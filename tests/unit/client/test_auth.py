@@ -15,7 +15,10 @@ from airflow_provider_espo.client.errors import (
     EspoAuthenticationError,
     EspoBadAnswerError,
     EspoConnectionError,
+    EspoError,
+    EspoLoginThrottledError,
     EspoSecondFactorError,
+    EspoServerError,
 )
 from airflow_provider_espo.client.exchange import Send, Wait, exchange, farewell, perform
 from airflow_provider_espo.client.state import ClientState, new_state
@@ -253,18 +256,35 @@ def test_while_one_logs_in_the_others_wait_for_its_token() -> None:
     assert own.headers["Espo-Authorization"] == work.headers["Espo-Authorization"]
 
 
-@pytest.mark.parametrize("end", ["refused", "abandoned"])
-def test_after_a_login_that_failed_the_next_may_try(end: str) -> None:
-    state = new_state(TOKEN_CONFIG)
+@pytest.mark.parametrize("end", ["failed", "abandoned"])
+def test_after_a_login_that_came_to_nothing_the_next_may_try(end: str) -> None:
+    state = new_state(replace(TOKEN_CONFIG, max_retries=0))
     one, other = (exchange(build_request("GET", "Lead"), state) for _ in range(2))
     next(one)
     assert isinstance(next(other), Wait)
-    if end == "refused":
-        with pytest.raises(EspoAuthenticationError):
-            one.send(Response(401, {}, b""))
+    if end == "failed":
+        with pytest.raises(EspoServerError):
+            one.send(Response(503, {}, b""))
     else:
         one.close()
     login = other.send(None)
+    assert isinstance(login, Send)
+    assert login.url.endswith("/App/user")
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, EspoAuthenticationError), (403, EspoLoginThrottledError)])
+def test_a_refused_login_is_refused_to_all_who_waited_for_it(status: int, error: type[EspoError]) -> None:
+    state = new_state(TOKEN_CONFIG)
+    one, *others = (exchange(build_request("GET", "Lead"), state) for _ in range(20))
+    next(one)
+    assert all(isinstance(next(other), Wait) for other in others)
+    with pytest.raises(error):
+        one.send(Response(status, {}, b""))
+    for other in others:
+        with pytest.raises(error):
+            other.send(None)
+    # Whoever comes later tries anew: the user may have been unlocked.
+    login = next(exchange(build_request("GET", "Lead"), state))
     assert isinstance(login, Send)
     assert login.url.endswith("/App/user")
 

@@ -134,11 +134,6 @@ class TestWithoutSchema:
         with pytest.raises(EspoInputError, match="name"):
             to_wire({name: 1})
 
-    def test_empty_attributes_are_refused_only_where_some_are_required(self) -> None:
-        assert to_wire({}) == {}
-        with pytest.raises(EspoInputError, match="empty"):
-            to_wire({}, required=True)
-
     def test_scalars_of_numpy_are_taken_and_its_missing_times_are_not(self) -> None:
         wire = to_wire({"a": NumpyScalar("i", 5), "b": NumpyScalar("b", True), "c": [NumpyScalar("f", 0.5)]})
         assert wire == {"a": 5, "b": True, "c": [0.5]}
