@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from airflow_provider_espo.sandbox import posts
 from airflow_provider_espo.sandbox.change import Change
 from airflow_provider_espo.sandbox.links import relation
 from airflow_provider_espo.sandbox.storage import Storage
@@ -23,6 +26,8 @@ STAGE_PROBABILITIES = {
     "Closed Won": 100,
     "Closed Lost": 0,
 }
+#: Articles are shown by their order, the lowest first.
+FIRST_ARTICLE_ORDER = 9999
 
 
 def before_save(change: Change, storage: Storage) -> None:
@@ -129,48 +134,71 @@ def add_to_target_list(change: Change, storage: Storage) -> None:
         relation(storage, change.entity_def.name, "targetLists", change.id).add(list_id)
 
 
-def set_relatives_of_parent(change: Change, storage: Storage) -> None:
-    """Activities take account and contact from their parent."""
-    if "parentId" not in change.values:
+def set_account_of_parent(change: Change, storage: Storage) -> None:
+    """Meetings and calls take the account from their parent. Another parent without one leaves none."""
+    if not is_parent_changed(change):
         return
-    parent_type, parent_id = change.get("parentType"), change.get("parentId")
+    account_id = relatives(storage, change.get("parentType"), change.get("parentId"))["accountId"]
+    if account_id or (change.is_changed("parentId") and not change.is_new):
+        change.values["accountId"] = account_id
+
+
+def set_relatives_of_parent(change: Change, storage: Storage) -> None:
+    """Tasks take account and contact from their parent."""
+    if is_parent_changed(change):
+        change.values |= relatives(storage, change.get("parentType"), change.get("parentId"))
+
+
+def is_parent_changed(change: Change) -> bool:
+    """Whether a record gets another parent."""
+    names = [name for name in ("parentId", "parentType") if name in change.values]
+    return any(change.is_new or change.is_changed(name) for name in names)
+
+
+def relatives(storage: Storage, entity_type: str | None, record_id: str | None) -> dict[str, Any]:
+    """Account and contact of a parent: an account or contact is its own, a lead has those that it became."""
     found: dict[str, Any] = {"accountId": None, "contactId": None}
-    if parent_id and parent_type in storage.definitions:
-        found |= relatives(storage, parent_type, parent_id)
-    for name, value in found.items():
-        if name in change.entity_def.attributes:
-            change.values[name] = value
-
-
-def relatives(storage: Storage, entity_type: str, record_id: str) -> dict[str, Any]:
-    """Account and contact of a record; an account or contact is its own."""
+    if not record_id or entity_type is None or entity_type not in storage.definitions:
+        return found
     attributes = storage.definitions[entity_type].attributes
-    names = ["id", "accountId", "contactId", "createdAccountId", "createdContactId"]
-    found = storage.load(
-        storage.definitions[entity_type],
-        record_id,
-        [attributes[n] for n in names if n in attributes and attributes[n].stored],
-    )
-    if found is None:
-        return {}
-    own = {"Account": {"accountId": record_id}, "Contact": {"contactId": record_id}}.get(entity_type, {})
-    account = found.get("accountId") or found.get("createdAccountId")
-    contact = found.get("contactId") or found.get("createdContactId")
-    return {"accountId": account, "contactId": contact, **own}
+    names = ["id", "deleted", "status", "accountId", "contactId", "createdAccountId", "createdContactId"]
+    chosen = [attributes[name] for name in names if name in attributes]
+    parent = storage.load(storage.definitions[entity_type], record_id, chosen)
+    if parent is None or parent["deleted"]:
+        return found
+    if entity_type == "Lead" and parent["status"] == "Converted":
+        found = {"accountId": parent["createdAccountId"], "contactId": parent["createdContactId"]}
+    elif entity_type in ("Account", "Contact"):
+        found[f"{entity_type.lower()}Id"] = record_id
+    return {name: value or parent.get(name) for name, value in found.items()}
 
 
 # --- rules for one type ---
 
 
 def set_probability(change: Change, storage: Storage) -> None:
-    """The stage decides the probability, unless it is given; the last open stage is remembered."""
-    if "stage" not in change.values or not (change.is_new or change.is_changed("stage")):
+    """The stage decides the probability unless one is sent along: each update that sends none sets it anew."""
+    if change.values.get("probability") is not None:
+        return
+    stage = change.get("stage")
+    probability = STAGE_PROBABILITIES.get(str(stage), 0 if change.is_new and stage else None)
+    if probability is not None:
+        change.values["probability"] = probability
+
+
+def set_last_stage(change: Change, storage: Storage) -> None:
+    """The last stage in which a sale was not lost; for one that was won, or never open, the nearest open one."""
+    if not change.is_changed("stage") or ("lastStage" in change.given and change.is_changed("lastStage")):
         return
     stage = change.values["stage"]
-    if change.values.get("probability") is None and stage in STAGE_PROBABILITIES:
-        change.values["probability"] = STAGE_PROBABILITIES[stage]
-    if stage != "Closed Lost" or change.is_new:
+    if STAGE_PROBABILITIES.get(stage) != 0:
         change.values["lastStage"] = stage
+        return
+    open_stages = sorted((p, name) for name, p in STAGE_PROBABILITIES.items() if 0 < p < 100)
+    if change.is_new:
+        change.values["lastStage"] = open_stages[0][1]
+    elif STAGE_PROBABILITIES.get(str(change.get("lastStage"))) == 100:
+        change.values["lastStage"] = open_stages[-1][1]
 
 
 def set_date_completed(change: Change, storage: Storage) -> None:
@@ -220,26 +248,54 @@ def link_account_of_contact(change: Change, storage: Storage) -> None:
 
 
 def link_primary_contact(change: Change, storage: Storage) -> None:
-    """The primary contact is among the contacts."""
-    contact_id = change.values.get("contactId")
+    """The primary contact is among the contacts; one that is cleared is among them no more."""
+    if not change.is_changed("contactId"):
+        return
+    contacts = relation(storage, change.entity_def.name, "contacts", change.id)
+    contact_id, former_id = change.values["contactId"], change.old.get("contactId")
     if contact_id:
-        contacts = relation(storage, change.entity_def.name, "contacts", change.id)
         if not contacts.has(contact_id):
             contacts.add(contact_id)
+    elif former_id:
+        contacts.remove(former_id)
+
+
+def set_article_order(change: Change, storage: Storage) -> None:
+    """A new article comes before all others."""
+    if change.get("order") is None:
+        lowest = storage.value('SELECT MIN("order") FROM "KnowledgeBaseArticle" WHERE deleted = 0')
+        change.values["order"] = (lowest or FIRST_ARTICLE_ORDER) - 1
+
+
+def set_plain_body(change: Change, storage: Storage) -> None:
+    """The text of an article without its markup."""
+    if "body" in change.values and change.is_changed("body"):
+        change.values["bodyPlain"] = plain_text(change.values["body"])
+
+
+def plain_text(markup: str | None) -> str | None:
+    """Text of an HTML fragment: paragraphs and line breaks become line breaks, all other tags go."""
+    if not markup:
+        return markup
+    text = re.sub(r"(?i)<br\s*/?>|</(p|div|li|tr|h[1-6])>", "\n", markup)
+    return html.unescape(re.sub(r"<[^>]*>", "", text)).strip()
 
 
 BEFORE_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
-    "Opportunity": (set_probability,),
+    "Opportunity": (set_probability, set_last_stage),
     "Task": (set_relatives_of_parent, set_date_completed),
-    "Meeting": (set_relatives_of_parent, set_all_day, set_attendees),
-    "Call": (set_relatives_of_parent, set_attendees),
+    "Meeting": (set_account_of_parent, set_all_day, set_attendees),
+    "Call": (set_account_of_parent, set_attendees),
     "Contact": (keep_account_of_contact,),
+    "KnowledgeBaseArticle": (set_article_order, set_plain_body),
     "User": (check_user_name, keep_secrets),
+    "Note": (posts.prepare,),
 }
 AFTER_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "Contact": (link_account_of_contact,),
     "Opportunity": (link_primary_contact,),
     "Case": (link_primary_contact,),
+    "Note": (posts.finish,),
 }
 
 

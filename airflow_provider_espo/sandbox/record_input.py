@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from airflow_provider_espo.sandbox.change import Change
-    from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, FieldDef
+    from airflow_provider_espo.sandbox.definitions import AttributeDef, Definitions, EntityDef, FieldDef
     from airflow_provider_espo.sandbox.settings import Settings
     from airflow_provider_espo.sandbox.users import CurrentUser
 
@@ -72,9 +72,10 @@ def fill_in_currencies(change: Change, settings: Settings) -> None:
                 change.values[code] = settings.default_currency
 
 
-def check(change: Change, settings: Settings) -> None:
+def check(change: Change, settings: Settings, definitions: Definitions) -> None:
     """Hold a change against the rules of the fields. On update only fields that are in the body are looked at.
 
+    :param definitions: all types; what a role column takes is stated on the other side of its link
     :raises ApiError: 400 with the first field that breaks a rule
     """
     entity_def = change.entity_def
@@ -84,8 +85,41 @@ def check(change: Change, settings: Settings) -> None:
         if not change.is_new and not is_touched(field_def, entity_def, touched):
             continue
         rule = broken_rule(field_def, record, settings)
+        if rule is None and field_def.columns and not has_valid_columns(field_def, entity_def, change, definitions):
+            rule = "columnsValid"
         if rule is not None:
             raise validation_failure(entity_def, field_def.name, rule)
+
+
+def has_valid_columns(field_def: FieldDef, entity_def: EntityDef, change: Change, definitions: Definitions) -> bool:
+    """Whether the role columns that are set fit the fields of the other type that show them."""
+    rows = change.values.get(f"{field_def.name}Columns")
+    link = entity_def.links.get(field_def.name)
+    other = definitions.get(link.entity_type) if link else None
+    if not isinstance(rows, dict) or link is None or other is None or not link.foreign or field_def.not_storable:
+        return True
+    shown_by = other.links[link.foreign].column_attributes
+    fields = {column: other.fields.get(shown_by.get(column, "")) for column in field_def.columns}
+    return all(
+        isinstance(row, dict)
+        and all(is_column_value(row[column], target) for column, target in fields.items() if column in row and target)
+        for row in rows.values()
+    )
+
+
+def is_column_value(value: Any, target: FieldDef) -> bool:
+    """Whether a role column takes a value: an option, a text that is not too long, a bool."""
+    match target.type:
+        case "bool":
+            return isinstance(value, bool)
+        case "enum":
+            is_option = not target.options or value in target.options or (value is None and "" in target.options)
+            return is_option and (value is None or isinstance(value, str))
+        case "varchar":
+            return value is None or (
+                isinstance(value, str) and (not target.max_length or len(value) <= target.max_length)
+            )
+    return True
 
 
 def is_touched(field_def: FieldDef, entity_def: EntityDef, touched: set[str]) -> bool:

@@ -67,7 +67,7 @@ class Records:
             change.given = frozenset(change.values)
             change.values |= record_input.defaults(entity_def, settings, change.values)
             record_input.fill_in_currencies(change, settings)
-            record_input.check(change, settings)
+            record_input.check(change, settings, self._storage.definitions)
             self._check_assignment(change)
             self._check_links(change)
             if not skip_duplicate_check and not body.get("_skipDuplicateCheck"):
@@ -103,7 +103,7 @@ class Records:
             change.values = record_input.accepted_values(entity_def, body, user, is_new=False)
             change.given = frozenset(change.values)
             record_input.fill_in_currencies(change, settings)
-            record_input.check(change, settings)
+            record_input.check(change, settings, self._storage.definitions)
             conflicts.check(change, version)
             locks.check_change(change)
             self._check_assignment(change)
@@ -188,8 +188,9 @@ class Records:
                     if change.is_changed(f"{name}Id"):
                         self._check_exists(change, name, link.entity_type, [change.values[f"{name}Id"]])
                 case "linkParent":
-                    if change.is_changed(f"{name}Id"):
-                        self._check_exists(change, name, change.get(f"{name}Type"), [change.values[f"{name}Id"]])
+                    parent_type = change.get(f"{name}Type")
+                    if parent_type is not None and change.is_changed(f"{name}Id"):
+                        self._check_exists(change, name, parent_type, [change.values[f"{name}Id"]])
                 case "linkMultiple" | "attachmentMultiple" if link is not None:
                     ids = change.values.get(f"{name}Ids")
                     if ids:
@@ -276,10 +277,9 @@ class Records:
             default_type = field_def.phone_types[0] if field_def.phone_types else ""
             if data_name in change.given:
                 book.replace(change.entity_def.name, change.id, change.values[data_name] or [], default_type)
-                if change.values[data_name] and name not in change.given:
-                    primary = book.load(change.entity_def.name, change.id)[0]
-                    shown = primary["lower"] if field_def.type == "email" else primary["phoneNumber"]
-                    change.values[name] = shown
+                kept = book.load(change.entity_def.name, change.id)
+                if kept and name not in change.given:
+                    change.values[name] = kept[0]["lower" if field_def.type == "email" else "phoneNumber"]
             elif name in change.given:
                 book.set_primary(change.entity_def.name, change.id, change.values[name], default_type)
             flags = {"optOut": f"{name}IsOptedOut", "invalid": f"{name}IsInvalid"}

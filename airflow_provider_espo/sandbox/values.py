@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import string
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow_provider_espo.sandbox import phone
 
@@ -19,15 +19,24 @@ if TYPE_CHECKING:
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 DATETIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)?")
 ISO_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:?\d\d)")
+#: As PHP's filter has it: ASCII only.
 EMAIL = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+)*"
-    r"@([A-Za-z0-9\u0080-\U0010ffff]([A-Za-z0-9\u0080-\U0010ffff-]*[A-Za-z0-9\u0080-\U0010ffff])?\.)+"
-    r"[A-Za-z\u0080-\U0010ffff][A-Za-z0-9\u0080-\U0010ffff-]*[A-Za-z0-9\u0080-\U0010ffff]"
+    r"(?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]"
 )
 #: Characters that a field marked ``clean`` refuses: they make no sense in names and much in markup.
 BAD_CHARACTERS = re.compile(r"[<>=]")
+#: Characters of a URL up to its first dot; ``&`` and ``~`` may come behind it.
+URL_CHARACTERS = frozenset(string.ascii_letters + string.digits + "%./?:@-_=#$!+*()',")
+ABSOLUTE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#]+\S*")
+#: Ids: those that EspoCRM makes and those that imports bring along.
+RECORD_ID = re.compile(r"[A-Za-z0-9_=.-]+")
+MAX_ADDRESSES = 10
+MAX_ITEM_LENGTH = 100
+MAX_INT = 2**31 - 1
 NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 TRIMMED_TYPES = frozenset({"varchar", "personName", "url", "email"})
+LIST_TYPES = frozenset({"array", "multiEnum", "checklist", "urlMultiple"})
 DEFAULT_MAX_LENGTH = 255
 TYPES_WITH_LENGTH = frozenset({"varchar", "enum", "url", "text", "password"})
 
@@ -35,7 +44,7 @@ TYPES_WITH_LENGTH = frozenset({"varchar", "enum", "url", "text", "password"})
 def cast(value: Any, attribute: AttributeDef, field_def: FieldDef | None) -> Any:
     """A value as it is set on the record. What cannot be cast stays as it is; :func:`broken_rule` finds it."""
     if value is None:
-        return None
+        return [] if field_def is not None and field_def.type in LIST_TYPES else None
     match attribute.kind:
         case "varchar" | "text" | "id" | "foreignId" | "foreignType":
             return cast_text(value, attribute, field_def)
@@ -48,9 +57,18 @@ def cast(value: Any, attribute: AttributeDef, field_def: FieldDef | None) -> Any
         case "date":
             return value or None
         case "jsonArray":
-            return value if isinstance(value, list) else [] if attribute.source == "linkIds" else value
+            return cast_list(value, attribute)
         case "jsonObject":
             return value if isinstance(value, dict) else {} if value == [] else value
+
+
+def cast_list(value: Any, attribute: AttributeDef) -> Any:
+    """A list; its texts lose the blanks at their ends. What is no list is no ids, else it stays as it is."""
+    if not isinstance(value, list):
+        return [] if attribute.source == "linkIds" else value
+    if attribute.source != "stored":
+        return value
+    return [item.strip() if isinstance(item, str) else item for item in value]
 
 
 def cast_text(value: Any, attribute: AttributeDef, field_def: FieldDef | None) -> str | None:
@@ -122,15 +140,9 @@ def is_datetime(value: Any) -> bool:
 
 
 def is_url(value: str) -> bool:
-    """Whether a text is a URL; the scheme may be left out."""
-    if re.search(r"\s", value):
-        return False
-    url = value if "://" in value else f"https://{value}"
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", parts.scheme) is not None
+    """Whether a text is a URL for EspoCRM: ASCII, a dot somewhere behind the first character, any scheme or none."""
+    head, dot, tail = value[1:].partition(".")
+    return bool(dot) and {*value[:1], *head} <= URL_CHARACTERS and set(tail) <= URL_CHARACTERS | {"&", "~"}
 
 
 def is_email(value: str) -> bool:
@@ -190,10 +202,12 @@ def broken_text_rule(field_def: FieldDef, record: Mapping[str, Any], settings: S
         return None
     text = str(value)
     limit = field_def.max_length or (None if field_def.type == "text" else DEFAULT_MAX_LENGTH)
-    if field_def.type == "url" and not is_url(text):
-        return "valid"
     if limit is not None and len(text) > limit:
         return "maxLength"
+    if field_def.type == "url":
+        needs_scheme = "protocolRequired" in field_def.flags
+        if not (ABSOLUTE_URL.fullmatch(text) if needs_scheme else is_url(text)):
+            return "valid"
     return "pattern" if "pattern" in field_def.flags and BAD_CHARACTERS.search(text) else None
 
 
@@ -216,7 +230,9 @@ def broken_number_rule(field_def: FieldDef, record: Mapping[str, Any], settings:
         return "validCurrency"
     if field_def.min is not None and value < field_def.min:
         return "min"
-    return "max" if field_def.max is not None and value > field_def.max else None
+    if field_def.max is not None and value > field_def.max:
+        return "max"
+    return "rangeInternal" if field_def.type == "int" and not -MAX_INT - 1 <= value <= MAX_INT else None
 
 
 def broken_date_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
@@ -240,17 +256,29 @@ def broken_email_rule(field_def: FieldDef, record: Mapping[str, Any], settings: 
         if not isinstance(item, dict):
             return "emailAddress"
         addresses.append(item.get("emailAddress"))
-    return None if all(a is None or (isinstance(a, str) and is_email(a)) for a in addresses) else "emailAddress"
+    if not all(a in (None, "") or (isinstance(a, str) and is_email(a)) for a in addresses):
+        return "emailAddress"
+    return broken_data_count_rule(field_def, record)
 
 
 def broken_phone_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
     """Phone numbers that can exist."""
     numbers = [record.get(field_def.name)]
     for item in record.get(f"{field_def.name}Data") or ():
-        if not isinstance(item, dict):
+        if not isinstance(item, dict) or not item.get("phoneNumber"):
             return "valid"
-        numbers.append(phone.canonical(php_text(item.get("phoneNumber"))) if item.get("phoneNumber") else None)
-    return None if all(n is None or phone.is_possible(n) for n in numbers) else "valid"
+        kind = item.get("type")
+        if kind is not None and field_def.phone_types and kind not in field_def.phone_types:
+            return "valid"
+        numbers.append(phone.canonical(php_text(item["phoneNumber"])))
+    if not all(n is None or phone.is_possible(n) for n in numbers):
+        return "valid"
+    return broken_data_count_rule(field_def, record)
+
+
+def broken_data_count_rule(field_def: FieldDef, record: Mapping[str, Any]) -> str | None:
+    """Not more addresses or numbers than a record takes."""
+    return "maxCount" if len(record.get(f"{field_def.name}Data") or ()) > MAX_ADDRESSES else None
 
 
 def broken_list_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
@@ -261,21 +289,33 @@ def broken_list_rule(field_def: FieldDef, record: Mapping[str, Any], settings: S
         return "array"
     if not all(isinstance(item, str) for item in value):
         return "arrayOfString"
-    is_closed = field_def.options and field_def.type in ("multiEnum", "checklist")
-    return "valid" if is_closed and not set(value) <= set(field_def.options or ()) else None
+    if field_def.options and "allowCustomOptions" not in field_def.flags and not set(value) <= set(field_def.options):
+        return "valid"
+    return "maxItemLength" if any(len(item) > MAX_ITEM_LENGTH for item in value) else None
+
+
+def broken_link_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """Something that can be an id."""
+    record_id = record.get(f"{field_def.name}Id")
+    return None if record_id is None or RECORD_ID.fullmatch(str(record_id)) else "pattern"
 
 
 def broken_parent_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
-    """A parent of one of the allowed types."""
-    parent_type, parent_id = record.get(f"{field_def.name}Type"), record.get(f"{field_def.name}Id")
-    is_bad = parent_id is not None and field_def.entity_types and parent_type not in field_def.entity_types
+    """A parent of one of the allowed types. An id without a type is not looked at: it leads nowhere."""
+    if rule := broken_link_rule(field_def, record, settings):
+        return rule
+    parent_type = record.get(f"{field_def.name}Type")
+    is_bad = parent_type is not None and field_def.entity_types and parent_type not in field_def.entity_types
     return "valid" if is_bad else None
 
 
-def broken_count_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
-    """Not more linked records than a field takes."""
+def broken_links_rule(field_def: FieldDef, record: Mapping[str, Any], settings: Settings) -> str | None:
+    """Ids that can be some, and not more of them than a field takes."""
+    ids = record.get(f"{field_def.name}Ids") or ()
+    if not all(isinstance(i, str) and RECORD_ID.fullmatch(i) for i in ids):
+        return "pattern"
     limit = field_def.extra.get("maxCount")
-    return "maxCount" if limit and len(record.get(f"{field_def.name}Ids") or ()) > limit else None
+    return "maxCount" if limit and len(ids) > limit else None
 
 
 Rule = Callable[["FieldDef", "Mapping[str, Any]", "Settings"], "str | None"]
@@ -291,5 +331,6 @@ RULES: dict[str, Rule] = {
     "phone": broken_phone_rule,
     **dict.fromkeys(("array", "multiEnum", "checklist", "urlMultiple"), broken_list_rule),
     "linkParent": broken_parent_rule,
-    "linkMultiple": broken_count_rule,
+    "link": broken_link_rule,
+    "linkMultiple": broken_links_rule,
 }

@@ -75,6 +75,23 @@ def test_values_are_cast_for_their_attribute(kind: Any, given: Any, cast_to: Any
         ("url", {"x": "http://a b"}, "valid"),
         ("array", {"x": "a"}, "array"),
         ("array", {"x": ["a", 1]}, "arrayOfString"),
+        ("array", {"x": ["a" * 101]}, "maxItemLength"),
+        ("array", {"x": ["a" * 100]}, None),
+        ("int", {"x": 2**31}, "rangeInternal"),
+        ("int", {"x": -(2**31)}, None),
+        ("url 5", {"x": "a b c d"}, "maxLength"),
+        ("url protocol", {"x": "example.org"}, "valid"),
+        ("url protocol", {"x": "http://localhost/x"}, None),
+        ("link", {"xId": "../1"}, "pattern"),
+        ("linkMultiple", {"xIds": ["a", 1]}, "pattern"),
+        ("linkMultiple", {"xIds": ["a/b"]}, "pattern"),
+        ("linkParent entities=A,B", {"xType": "C"}, "valid"),
+        ("linkParent entities=A,B", {"xId": "1"}, None),
+        ("email", {"xData": [{"emailAddress": ""}]}, None),
+        ("email", {"xData": [{"emailAddress": f"a{i}@example.org"} for i in range(11)]}, "maxCount"),
+        ("phone", {"xData": [{"type": "Office"}]}, "valid"),
+        ("phone types=Office,Fax", {"xData": [{"phoneNumber": "+4930123456", "type": "Home"}]}, "valid"),
+        ("phone types=Office,Fax", {"xData": [{"phoneNumber": "+4930123456", "type": "Fax"}]}, None),
     ],
 )
 def test_first_broken_rule(line: str, record: dict[str, Any], rule: str | None) -> None:
@@ -111,16 +128,31 @@ def test_person_needs_a_name_or_what_stands_for_it() -> None:
     assert broken_rule(field, {"emailAddressData": [{"emailAddress": "a@example.org"}]}, Settings()) is None
 
 
-@pytest.mark.parametrize("address", ["a@example.org", "first.last+tag@sub.example.co", "ü@exämple.org"])
+@pytest.mark.parametrize("address", ["a@example.org", "first.last+tag@sub.example.co", f"{'a' * 64}@example.org"])
 def test_good_email(address: str) -> None:
     assert is_email(address)
 
 
-@pytest.mark.parametrize("address", ["", "a", "a@", "@b.org", "a b@c.org", "a@b", "a..b@c.org", "a@-b.org", "a@b.org."])
+@pytest.mark.parametrize(
+    "address",
+    ["", "a", "a@", "@b.org", "a b@c.org", "a@b", "a..b@c.org", "a@-b.org", "a@b.org.", "ü@b.org", "a@exämple.org"],
+)
 def test_bad_email(address: str) -> None:
     assert not is_email(address)
 
 
-def test_url_without_host_is_none() -> None:
-    assert not is_url("http://")
-    assert is_url("ftp://example.org:21/x?y#z")
+@pytest.mark.parametrize("url", ["example.org", "ftp://example.org:21/x?y=1&z#w", "http://127.0.0.1:8090", "a./~b"])
+def test_url_needs_a_dot_and_may_have_a_scheme(url: str) -> None:
+    assert is_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["", ".", "http://", "localhost", "http://localhost/x", ".org", "a b.org", "exämple.org"]
+)
+def test_text_that_is_no_url(url: str) -> None:
+    assert not is_url(url)
+
+
+@pytest.mark.parametrize(("given", "cast_to"), [(None, []), ([" a", "b "], ["a", "b"]), ([1], [1]), ("a", "a")])
+def test_lists_are_never_null_and_their_texts_have_no_blanks_around(given: Any, cast_to: Any) -> None:
+    assert cast(given, AttributeDef("x", "jsonArray", "x"), parse_field("x", "array")) == cast_to
