@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 ACTIONS = ("create", "read", "edit", "delete", "stream")
 #: Fields of users that are for administrators only.
 SECRET_USER_FIELDS = frozenset({"apiKey", "secretKey", "password", "passwordConfirm"})
+#: Fields of users that nobody else is shown either.
+INNER_USER_FIELDS = frozenset({"authMethod", "dashboardTemplate", "deleteId", "gender", "layoutSet", "passwordVersion"})
 LEVELS = ("not-set", "no", "own", "team", "all", "yes")
 
 
@@ -78,7 +80,7 @@ def forbidden_fields(user: CurrentUser, entity_def: EntityDef, action: str) -> f
     if user.is_admin:
         return frozenset()
     if entity_def.name == "User":
-        return SECRET_USER_FIELDS
+        return SECRET_USER_FIELDS | INNER_USER_FIELDS if action == "read" else SECRET_USER_FIELDS
     fields = user.field_rights.get(entity_def.name, {})
     return frozenset(name for name, actions in fields.items() if actions.get(action) == "no")
 

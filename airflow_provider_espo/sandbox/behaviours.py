@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from airflow_provider_espo.sandbox import posts
 from airflow_provider_espo.sandbox.change import Change
 from airflow_provider_espo.sandbox.links import relation
 from airflow_provider_espo.sandbox.storage import Storage
@@ -288,11 +289,13 @@ BEFORE_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "Contact": (keep_account_of_contact,),
     "KnowledgeBaseArticle": (set_article_order, set_plain_body),
     "User": (check_user_name, keep_secrets),
+    "Note": (posts.prepare,),
 }
 AFTER_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "Contact": (link_account_of_contact,),
     "Opportunity": (link_primary_contact,),
     "Case": (link_primary_contact,),
+    "Note": (posts.finish,),
 }
 
 

@@ -138,7 +138,9 @@ def ensure_fixture(storage: Storage) -> dict[str, Any]:
         variables: dict[str, str] = {"team_id": team_id}
         variables |= {f"role_{name}_id": role_ids[name] for name in ("full", "limited")}
         for user in USERS:
-            variables[f"{user.variable}_user_id"] = ensure_user(storage, user, team_id, role_ids, credentials)
+            variables[f"{user.variable}_user_id"] = ensure_user(
+                storage, user, team_id, role_ids, credentials, creator_id=variables.get("admin_user_id")
+            )
             if user.type == "api":
                 variables[f"{user.variable}_user_name"] = user.user_name
     return {**credentials, "variables": variables}
@@ -160,7 +162,13 @@ def ensure(storage: Storage, entity_type: str, column: str, value: str, values: 
 
 
 def ensure_user(
-    storage: Storage, user: FixtureUser, team_id: str, role_ids: Mapping[str, str], credentials: dict[str, Any]
+    storage: Storage,
+    user: FixtureUser,
+    team_id: str,
+    role_ids: Mapping[str, str],
+    credentials: dict[str, Any],
+    *,
+    creator_id: str | None,
 ) -> str:
     """Make a user with role and team, and give it its secrets, which are added to the credentials."""
     values = {
@@ -170,6 +178,7 @@ def ensure_user(
         "lastName": user.last_name,
         "isActive": 1,
         "deleteId": "0",
+        "createdById": creator_id,
     }
     user_id = ensure(storage, "User", "userName", user.user_name, values)
     if user.role is not None:

@@ -159,13 +159,17 @@ def takes_note(storage: Storage, entity_type: str, link_name: str | None) -> boo
 
 def note_update(change: Change, storage: Storage) -> None:
     """Audited fields, or the status, have changed."""
-    fields, was, became = [], {}, {}
+    fields: list[str] = []
+    was: dict[str, Any] = {}
+    became: dict[str, Any] = {}
     status_field = change.entity_def.status_field if change.entity_def.stream else None
     for field_def in change.entity_def.fields.values():
         if "audited" not in field_def.flags or field_def.name == status_field:
             continue
         names = [n for n in parts_of(field_def) if n in change.entity_def.attributes]
-        if any(change.is_changed(name) for name in names if not name.removeprefix(field_def.name).endswith(SHOWN_PARTS)):
+        if any(
+            change.is_changed(name) for name in names if not name.removeprefix(field_def.name).endswith(SHOWN_PARTS)
+        ):
             fields.append(field_def.name)
             was |= {name: change.old.get(name) for name in names}
             became |= {name: change.get(name) for name in names}
@@ -225,8 +229,7 @@ def account_of(change: Change) -> str | None:
 def note_link(
     storage: Storage,
     user: CurrentUser,
-    entity_def: EntityDef,
-    record_id: str,
+    near: tuple[EntityDef, str],
     link: LinkDef,
     foreign_id: str,
     *,
@@ -234,8 +237,10 @@ def note_link(
 ) -> None:
     """Two records were linked or unlinked: those whose side of the link is audited note it.
 
+    :param near: type and id of the record that has the link
     :param ended: whether they were unlinked
     """
+    entity_def, record_id = near
     note_type = "Unrelate" if ended else "Relate"
     sides = (
         (entity_def.name, record_id, link.name, (link.entity_type, foreign_id)),

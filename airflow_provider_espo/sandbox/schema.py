@@ -45,6 +45,8 @@ SERVICE_TABLES = (
     """CREATE TABLE IF NOT EXISTS "StarSubscription" (
         "entityId" TEXT, "entityType" TEXT, "userId" TEXT,
         PRIMARY KEY ("entityId", "entityType", "userId")) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS "NoteReaction" (
+        "noteId" TEXT, "userId" TEXT, type TEXT, PRIMARY KEY ("noteId", "userId", type)) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS "AuthToken" (
         token TEXT PRIMARY KEY, "userId" TEXT, secret TEXT, "isActive" INTEGER, "createdAt" TEXT)""",
     """CREATE TABLE IF NOT EXISTS "CustomField" (

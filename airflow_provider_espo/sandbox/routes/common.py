@@ -81,3 +81,14 @@ def need_record(context: Context, entity_def: EntityDef, record_id: str, action:
         raise ApiError(404, "")
     if not acl.may_on(context.sandbox.storage, context.user, entity_def, record_id, action):
         raise ApiError(403, f"No {action} access.")
+
+
+def need_stream(context: Context, entity_def: EntityDef, record_id: str) -> None:
+    """:raises ApiError: 403 or 404 unless the record is there and the user may see its stream"""
+    if not acl.may(context.user, entity_def.name, "stream"):
+        raise ApiError(403, "No stream access.")
+    if not context.sandbox.exists(entity_def, record_id):
+        raise ApiError(404, "Record not found.")
+    storage = context.sandbox.storage
+    if not entity_def.stream or not acl.may_on(storage, context.user, entity_def, record_id, "stream"):
+        raise ApiError(403, "No stream access.")

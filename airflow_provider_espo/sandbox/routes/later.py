@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
 from airflow_provider_espo.sandbox.http import Context, Handler, Reply, Router, framework_error
-from airflow_provider_espo.sandbox.routes.common import entity_of, need_admin
+from airflow_provider_espo.sandbox.routes.common import need_admin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,15 +21,9 @@ def register(router: Router) -> None:
     """Register the routes."""
     router.add("POST", "/Export", export)
     router.add("POST", "/Import/file", import_file)
-    router.add("GET", "/GlobalStream", global_stream)
     router.add("GET", "/Attachment", admin_only, action="list")
     router.add("GET", "/User/{id}/acl", admin_only)
-    router.add("POST", "/Note", note, action="create")
     router.add("POST", "/Webhook", webhook, action="create")
-    router.add("PUT", "/{controller}/{id}/subscription", stream, action="follow")
-    router.add("DELETE", "/{controller}/{id}/subscription", stream, action="unfollow")
-    router.add("GET", "/{controller}/{id}/stream", stream, action="list")
-    router.add("GET", "/{controller}/{id}/updateStream", update_stream, action="listUpdates")
 
 
 def not_built(context: Context) -> Reply:
@@ -57,41 +51,12 @@ def import_file(context: Context) -> Reply:
     return not_built(context)
 
 
-def global_stream(context: Context) -> Reply:
-    """The stream of all needs its scope."""
-    if not acl.may(context.user, "GlobalStream", "read"):
-        raise ApiError(403, "")
-    return not_built(context)
-
-
-def note(context: Context) -> Reply:
-    """A post needs the right to the stream of its parent."""
-    parent_type = context.body.get("parentType")
-    if parent_type and not acl.may(context.user, str(parent_type), "stream"):
-        raise ApiError(403, "No create access.")
-    return not_built(context)
-
-
 def webhook(context: Context) -> Reply:
     """Webhooks are for API users with the scope, and for administrators."""
     if not acl.may(context.user, "Webhook", "create"):
         raise ApiError(403, "No create access.")
     if not context.user.is_api and not context.user.is_admin:
         raise ApiError(403, "No access to 'Webhook'.")
-    return not_built(context)
-
-
-def stream(context: Context) -> Reply:
-    """The stream of a record, and following it."""
-    if not acl.may(context.user, entity_of(context).name, "stream"):
-        raise ApiError(403, "No stream access.")
-    return not_built(context)
-
-
-def update_stream(context: Context) -> Reply:
-    """The changes of a record."""
-    if acl.permission(context.user, "audit") == "no":
-        raise ApiError(403, "")
     return not_built(context)
 
 

@@ -101,7 +101,7 @@ def relate(context: Context, entity_def: EntityDef, link: LinkDef, foreign_id: s
     storage, record_id = context.sandbox.storage, context.params["id"]
     with storage.transaction():
         Relation(storage, entity_def, link, record_id).add(foreign_id)
-        notes.note_link(storage, context.user, entity_def, record_id, link, foreign_id)
+        notes.note_link(storage, context.user, (entity_def, record_id), link, foreign_id)
         behaviours.after_link(storage, entity_def.name, link.name, record_id, foreign_id)
     context.sandbox.links_changed(entity_def, link)
 
@@ -111,7 +111,7 @@ def unrelate(context: Context, entity_def: EntityDef, link: LinkDef, foreign_id:
     storage, record_id = context.sandbox.storage, context.params["id"]
     with storage.transaction():
         Relation(storage, entity_def, link, record_id).remove(foreign_id)
-        notes.note_link(storage, context.user, entity_def, record_id, link, foreign_id, ended=True)
+        notes.note_link(storage, context.user, (entity_def, record_id), link, foreign_id, ended=True)
         behaviours.after_unlink(storage, entity_def.name, link.name, record_id, foreign_id)
     context.sandbox.links_changed(entity_def, link)
 
