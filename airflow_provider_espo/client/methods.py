@@ -22,8 +22,10 @@ M = TypeVar("M", bound=Callable[..., Any])
 if TYPE_CHECKING:
     from airflow_provider_espo.client.errors import EspoError
     from airflow_provider_espo.client.operations import (
+        attachments,
         bulk,
         convert,
+        file_fields,
         jobs,
         listing,
         posting,
@@ -61,8 +63,10 @@ else:
         def __getattr__(self, name: str) -> _Operation:
             return _Operation(self._module, name)
 
+    attachments = _Operations("attachments")
     bulk = _Operations("bulk")
     convert = _Operations("convert")
+    file_fields = _Operations("file_fields")
     jobs = _Operations("jobs")
     listing = _Operations("listing")
     posting = _Operations("posting")
@@ -245,6 +249,9 @@ class BlockingMethods:
     follow = blocking(posting.follow)
     unfollow = blocking(posting.unfollow)
     job_status = blocking(jobs.job_status)
+    upload_attachment = blocking(attachments.upload_attachment)
+    download_attachment = blocking(attachments.download_attachment)
+    attach_file = blocking(file_fields.attach_file)
 
 
 class AsyncMethods:
@@ -273,3 +280,6 @@ class AsyncMethods:
     follow = awaiting(posting.follow)
     unfollow = awaiting(posting.unfollow)
     job_status = awaiting(jobs.job_status)
+    upload_attachment = awaiting(attachments.upload_attachment)
+    download_attachment = awaiting(attachments.download_attachment)
+    attach_file = awaiting(file_fields.attach_file)
