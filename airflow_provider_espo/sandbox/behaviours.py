@@ -260,6 +260,12 @@ def link_primary_contact(change: Change, storage: Storage) -> None:
         contacts.remove(former_id)
 
 
+def set_converted_at(change: Change, storage: Storage) -> None:
+    """When a lead was converted."""
+    if change.is_changed("status") and change.get("status") == "Converted" and not change.get("convertedAt"):
+        change.values["convertedAt"] = storage.now()
+
+
 def set_article_order(change: Change, storage: Storage) -> None:
     """A new article comes before all others."""
     if change.get("order") is None:
@@ -287,6 +293,7 @@ BEFORE_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "Meeting": (set_account_of_parent, set_all_day, set_attendees),
     "Call": (set_account_of_parent, set_attendees),
     "Contact": (keep_account_of_contact,),
+    "Lead": (set_converted_at,),
     "KnowledgeBaseArticle": (set_article_order, set_plain_body),
     "User": (check_user_name, keep_secrets),
     "Note": (posts.prepare,),

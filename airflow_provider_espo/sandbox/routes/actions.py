@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.routes import later, target_list
+from airflow_provider_espo.sandbox.routes import later, lead, target_list
 from airflow_provider_espo.sandbox.routes.common import entity_of, need_admin, need_record
 
 if TYPE_CHECKING:
@@ -102,5 +102,6 @@ ACTIONS: Mapping[tuple[str, str, str], Handler] = {
     ("POST", "TargetList", "unlinkAll"): target_list.unlink_all,
     ("POST", "*", "restoreDeleted"): restore_deleted,
     ("POST", "*", "getDuplicateAttributes"): duplicate_attributes,
+    **lead.ACTIONS,
     **later.ACTIONS,
 }

@@ -60,15 +60,7 @@ def webhook(context: Context) -> Reply:
     return not_built(context)
 
 
-def convert_lead(context: Context) -> Reply:
-    """Converting a lead needs the right to edit it."""
-    if not acl.may(context.user, "Lead", "edit"):
-        raise ApiError(403, "No edit access.")
-    return not_built(context)
-
-
 ACTIONS: Mapping[tuple[str, str, str], Handler] = {
-    ("POST", "Lead", "convert"): convert_lead,
     ("POST", "Formula", "run"): admin_only,
     ("POST", "Formula", "checkSyntax"): admin_only,
 }
