@@ -20,6 +20,14 @@ ACTIONS = ("create", "read", "edit", "delete", "stream")
 SECRET_USER_FIELDS = frozenset({"apiKey", "secretKey", "password", "passwordConfirm"})
 #: Fields of users that nobody else is shown either.
 INNER_USER_FIELDS = frozenset({"authMethod", "dashboardTemplate", "deleteId", "gender", "layoutSet", "passwordVersion"})
+#: Fields of users that only administrators set: nobody gives themselves rights, or another name to log in with.
+ADMINISTERED_USER_FIELDS = frozenset(
+    {
+        *("userName", "type", "isActive", "authMethod", "auth2FA", "emailAddress", "deleteId"),
+        *("roles", "teams", "defaultTeam", "portals", "portalRoles", "contact", "accounts"),
+        *("layoutSet", "dashboardTemplate", "workingTimeCalendar"),
+    }
+)
 LEVELS = ("not-set", "no", "own", "team", "all", "yes")
 
 
@@ -80,7 +88,7 @@ def forbidden_fields(user: CurrentUser, entity_def: EntityDef, action: str) -> f
     if user.is_admin:
         return frozenset()
     if entity_def.name == "User":
-        return SECRET_USER_FIELDS | INNER_USER_FIELDS if action == "read" else SECRET_USER_FIELDS
+        return SECRET_USER_FIELDS | (INNER_USER_FIELDS if action == "read" else ADMINISTERED_USER_FIELDS)
     fields = user.field_rights.get(entity_def.name, {})
     return frozenset(name for name, actions in fields.items() if actions.get(action) == "no")
 

@@ -28,6 +28,7 @@ FIELD_FLAGS = {
     "nodirect": "directAccessDisabled",
     "noupdate": "directUpdateDisabled",
     "internal": "internal",
+    "noinput": "inputIgnored",
     "strip": "strip",
     "protocol": "protocolRequired",
     "nodecimal": "decimalDisabled",

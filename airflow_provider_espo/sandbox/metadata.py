@@ -16,7 +16,7 @@ LINK_TYPES = {
     "manyMany": "hasMany",
 }
 #: Flags of ours that the endpoint shows otherwise or not at all.
-OWN_FLAGS = frozenset({"pattern", "optional", "decimalDisabled", "suppressRequired"})
+OWN_FLAGS = frozenset({"inputIgnored", "pattern", "optional", "decimalDisabled", "suppressRequired"})
 NAME_PATTERN = "$noBadCharacters"
 
 

@@ -42,7 +42,11 @@ def accepted_values(
 
 def is_settable(field_def: FieldDef, user: CurrentUser, *, is_new: bool) -> bool:
     """Whether a field takes input at all."""
-    if field_def.read_only or (not is_new and "readOnlyAfterCreate" in field_def.flags):
+    if (
+        field_def.read_only
+        or "inputIgnored" in field_def.flags
+        or (not is_new and "readOnlyAfterCreate" in field_def.flags)
+    ):
         return False
     return "internal" not in field_def.flags or user.is_admin
 

@@ -104,3 +104,15 @@ def test_duplicates_that_one_may_not_read_are_not_told(crm: Asker) -> None:
     again = {"firstName": "Dan", "lastName": "Dup", "emailAddress": "dan@example.org"}
     assert limited.send("POST", "Lead", again).status == 200
     assert crm.send("POST", "Lead", again).status == 409
+
+
+def test_users_change_themselves_but_not_what_they_may(crm: Asker) -> None:
+    user_id = crm.credentials["variables"]["sales_user_id"]
+    sales = crm.as_user("sales")
+    body = {"title": "Boss", "type": "admin", "userName": "root", "isActive": False, "rolesIds": [], "teamsIds": []}
+    assert sales.ok("PUT", f"User/{user_id}", {**body, "emailAddress": "x@example.org"})["title"] == "Boss"
+    record = crm.as_user("admin").read("User", user_id)
+    assert (record["type"], record["userName"], record["isActive"]) == ("regular", "sales", True)
+    assert record["emailAddress"] == "sales@example.com"
+    assert record["rolesIds"]
+    assert record["teamsIds"]
