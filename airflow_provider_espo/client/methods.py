@@ -22,10 +22,14 @@ M = TypeVar("M", bound=Callable[..., Any])
 if TYPE_CHECKING:
     from airflow_provider_espo.client.errors import EspoError
     from airflow_provider_espo.client.operations import (
+        actions,
         attachments,
         bulk,
         convert,
+        currency,
+        email,
         file_fields,
+        finding,
         jobs,
         listing,
         posting,
@@ -63,10 +67,14 @@ else:
         def __getattr__(self, name: str) -> _Operation:
             return _Operation(self._module, name)
 
+    actions = _Operations("actions")
     attachments = _Operations("attachments")
     bulk = _Operations("bulk")
     convert = _Operations("convert")
+    currency = _Operations("currency")
+    email = _Operations("email")
     file_fields = _Operations("file_fields")
+    finding = _Operations("finding")
     jobs = _Operations("jobs")
     listing = _Operations("listing")
     posting = _Operations("posting")
@@ -246,6 +254,21 @@ class BlockingMethods:
     list_notes = blocking(stream.list_notes)
     post_note = blocking(posting.post_note)
     convert_lead = blocking(convert.convert_lead)
+    run_action = blocking(actions.run_action)
+    merge_records = blocking(actions.merge_records)
+    restore_deleted = blocking(actions.restore_deleted)
+    run_formula = blocking(actions.run_formula)
+    print_pdf = blocking(actions.print_pdf)
+    opt_out = blocking(actions.opt_out)
+    link_matching = blocking(actions.link_matching)
+    get_currency_rates = blocking(currency.get_currency_rates)
+    set_currency_rates = blocking(currency.set_currency_rates)
+    send_email = blocking(email.send_email)
+    send_draft = blocking(email.send_draft)
+    prepare_email_template = blocking(email.prepare_email_template)
+    global_search = blocking(finding.global_search)
+    i18n = blocking(finding.i18n)
+    capture_lead = blocking(finding.capture_lead)
     follow = blocking(posting.follow)
     unfollow = blocking(posting.unfollow)
     job_status = blocking(jobs.job_status)
@@ -277,6 +300,21 @@ class AsyncMethods:
     list_notes = awaiting(stream.list_notes)
     post_note = awaiting(posting.post_note)
     convert_lead = awaiting(convert.convert_lead)
+    run_action = awaiting(actions.run_action)
+    merge_records = awaiting(actions.merge_records)
+    restore_deleted = awaiting(actions.restore_deleted)
+    run_formula = awaiting(actions.run_formula)
+    print_pdf = awaiting(actions.print_pdf)
+    opt_out = awaiting(actions.opt_out)
+    link_matching = awaiting(actions.link_matching)
+    get_currency_rates = awaiting(currency.get_currency_rates)
+    set_currency_rates = awaiting(currency.set_currency_rates)
+    send_email = awaiting(email.send_email)
+    send_draft = awaiting(email.send_draft)
+    prepare_email_template = awaiting(email.prepare_email_template)
+    global_search = awaiting(finding.global_search)
+    i18n = awaiting(finding.i18n)
+    capture_lead = awaiting(finding.capture_lead)
     follow = awaiting(posting.follow)
     unfollow = awaiting(posting.unfollow)
     job_status = awaiting(jobs.job_status)
