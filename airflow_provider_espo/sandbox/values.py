@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 DATETIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d)(:\d\d)?")
-ISO_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:?\d\d)")
+ISO_DATETIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:?\d\d)")
 #: As PHP's filter has it: ASCII only.
 EMAIL = re.compile(
     r"(?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
@@ -55,7 +55,7 @@ def cast(value: Any, attribute: AttributeDef, field_def: FieldDef | None) -> Any
         case "datetime":
             return cast_datetime(value)
         case "date":
-            return value or None
+            return cast_date(value)
         case "jsonArray":
             return cast_list(value, attribute)
         case "jsonObject":
@@ -104,6 +104,11 @@ def cast_number(value: Any, kind: str) -> Any:
     if isinstance(value, float) and (kind == "int" or value.is_integer()):
         return int(value)
     return value
+
+
+def cast_date(value: Any) -> Any:
+    """A day; of a time with its zone the day as it is written."""
+    return value[:10] if isinstance(value, str) and ISO_DATETIME.fullmatch(value) else value or None
 
 
 def cast_datetime(value: Any) -> Any:
