@@ -298,3 +298,14 @@ class EspoShortfallError(EspoError):
         self.count = count
         self.expected = expected
         self.record_ids = list(record_ids)
+
+
+class EspoPreflightError(EspoError):
+    """The server lacks what a DAG needs, or the user may not use it.
+
+    :param problems: what is missing, a sentence each.
+    """
+
+    def __init__(self, message: str = "", *, problems: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.problems = list(problems)

@@ -33,11 +33,15 @@ if TYPE_CHECKING:
         jobs,
         listing,
         posting,
+        preflight,
         records,
         relations,
         stream,
         system,
         upsert,
+    )
+    from airflow_provider_espo.client.operations import (
+        mass_action as mass,
     )
     from airflow_provider_espo.client.state import ClientState
     from airflow_provider_espo.client.wire import FileOperation, Operation, Stream
@@ -77,7 +81,9 @@ else:
     finding = _Operations("finding")
     jobs = _Operations("jobs")
     listing = _Operations("listing")
+    mass = _Operations("mass_action")
     posting = _Operations("posting")
+    preflight = _Operations("preflight")
     records = _Operations("records")
     relations = _Operations("relations")
     stream = _Operations("stream")
@@ -253,6 +259,7 @@ class BlockingMethods:
     write_many = blocking_many(bulk.write_many)
     list_notes = blocking(stream.list_notes)
     post_note = blocking(posting.post_note)
+    preflight = blocking(preflight.preflight)
     convert_lead = blocking(convert.convert_lead)
     run_action = blocking(actions.run_action)
     merge_records = blocking(actions.merge_records)
@@ -272,6 +279,9 @@ class BlockingMethods:
     follow = blocking(posting.follow)
     unfollow = blocking(posting.unfollow)
     job_status = blocking(jobs.job_status)
+    mass_action = blocking(mass.mass_action)
+    mass_update = blocking(mass.mass_update)
+    mass_delete = blocking(mass.mass_delete)
     upload_attachment = blocking(attachments.upload_attachment)
     download_attachment = blocking(attachments.download_attachment)
     attach_file = blocking(file_fields.attach_file)
@@ -299,6 +309,7 @@ class AsyncMethods:
     write_many = awaiting_many(bulk.write_many)
     list_notes = awaiting(stream.list_notes)
     post_note = awaiting(posting.post_note)
+    preflight = awaiting(preflight.preflight)
     convert_lead = awaiting(convert.convert_lead)
     run_action = awaiting(actions.run_action)
     merge_records = awaiting(actions.merge_records)
@@ -318,6 +329,9 @@ class AsyncMethods:
     follow = awaiting(posting.follow)
     unfollow = awaiting(posting.unfollow)
     job_status = awaiting(jobs.job_status)
+    mass_action = awaiting(mass.mass_action)
+    mass_update = awaiting(mass.mass_update)
+    mass_delete = awaiting(mass.mass_delete)
     upload_attachment = awaiting(attachments.upload_attachment)
     download_attachment = awaiting(attachments.download_attachment)
     attach_file = awaiting(file_fields.attach_file)

@@ -92,5 +92,80 @@ class EspoRecordSensor(EspoSensor):
         }
 
 
+class EspoRecordStateSensor(EspoSensor):
+    """Wait until a record's attributes have certain values, such as an opportunity that is won.
+
+    Waits in the three ways of ``EspoRecordSensor``.
+
+    :param entity_type: entity type, such as ``Opportunity``. (templated)
+    :param record_id: its id. (templated)
+    :param expected: by attribute the value it must have, or a list of values of which it must have one; all must hold.
+        (templated)
+    :param failed: the same for values that end the wait with an error, such as ``{"stage": "Closed Lost"}``; one is
+        enough. (templated)
+    :param deferrable: wait in the triggerer; by default as ``[operators] default_deferrable`` says.
+    :param poll_interval: seconds between looks when deferrable, ``poke_interval`` by default; 1 or more is meant.
+    :param espo_conn_id: Airflow connection. (templated)
+    :return: ``{"id"}``.
+    :raises AirflowSensorTimeout: not so within ``timeout`` seconds.
+    :raises EspoConflictError: an attribute has a value of ``failed``.
+    :raises EspoNotFoundError: no such record, or it was deleted.
+    """
+
+    template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "expected", "failed")
+    template_fields_renderers = {"expected": "json", "failed": "json"}
+
+    def __init__(
+        self,
+        *,
+        entity_type: str,
+        record_id: str,
+        expected: Mapping[str, Any],
+        failed: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.entity_type = entity_type
+        self.record_id = record_id
+        self.expected = expected
+        self.failed = failed
+
+    def look(self) -> dict[str, Any] | None:
+        """Look once at the record."""
+        from airflow_provider_espo.client.operations.waiting import record_in_state
+
+        return self.hook.run(
+            record_in_state(
+                self.hook.state, self.entity_type, self.record_id, expected=self.expected, failed=self.failed
+            )
+        )
+
+    def trigger(self, **waiting: Any) -> EspoPollTrigger:
+        """Return the trigger that goes on looking.
+
+        :param waiting: the arguments that all such triggers have.
+        """
+        from airflow_provider_espo.client.values import to_wire
+        from airflow_provider_espo.triggers.record import EspoRecordStateTrigger
+
+        return EspoRecordStateTrigger(
+            entity_type=self.entity_type,
+            record_id=self.record_id,
+            expected=_plain(self.expected, to_wire),
+            failed=None if self.failed is None else _plain(self.failed, to_wire),
+            **waiting,
+        )
+
+
+def _plain(values: Mapping[str, Any], to_wire: Any) -> dict[str, Any]:
+    """Make plain JSON of values, which a trigger's arguments must be."""
+    return {
+        name: [to_wire({name: one})[name] for one in value]
+        if isinstance(value, list | tuple)
+        else to_wire({name: value})[name]
+        for name, value in values.items()
+    }
+
+
 def _list_of(names: Sequence[str]) -> Any:
     return names if isinstance(names, str) else list(names)

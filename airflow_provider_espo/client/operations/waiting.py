@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from collections.abc import Mapping
+from typing import Any, Unpack
 
-from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.client.comparing import differs
+from airflow_provider_espo.client.errors import EspoConflictError, EspoInputError
 from airflow_provider_espo.client.operations.listing import Filters, count_records, list_records
+from airflow_provider_espo.client.operations.records import get_record
+from airflow_provider_espo.client.operations.schema import checked_schema
+from airflow_provider_espo.client.schema import EntitySchema, check_readable
 from airflow_provider_espo.client.state import ClientState
+from airflow_provider_espo.client.values import to_wire
 from airflow_provider_espo.client.wire import Operation, Record
 
 #: Ids handed on when records are there: enough to work with, few enough for XCom.
@@ -43,3 +49,45 @@ def enough_records(
         # Records may have gone since they were listed.
         count = max(count, (yield from count_records(state, entity_type, **filters)))
     return {"count": count, "ids": [record["id"] for record in found]}
+
+
+def record_in_state(
+    state: ClientState,
+    entity_type: str,
+    record_id: str,
+    *,
+    expected: Mapping[str, Any],
+    failed: Mapping[str, Any] | None = None,
+) -> Operation[Record | None]:
+    """Look whether a record's attributes have the values waited for.
+
+    :param entity_type: such as ``Opportunity``.
+    :param record_id: its id.
+    :param expected: by attribute the value it must have, or a list of values of which it must have one. All must hold.
+    :param failed: the same for values that end the wait in vain; one that holds is enough.
+    :return: ``{"id"}``; ``None`` while it is not so.
+    :raises EspoConflictError: an attribute has a value of ``failed``.
+    :raises EspoNotFoundError: no such record.
+    """
+    for name, given in (("expected", expected), ("failed", failed or {})):
+        if not isinstance(given, Mapping):
+            raise EspoInputError(f"{name} is not a dict of values by attribute")
+    if not expected:
+        raise EspoInputError("There is nothing to wait for: expected is empty")
+    names = [*expected, *(failed or {})]
+    schema = yield from checked_schema(state, entity_type, lambda it: check_readable(it, names, "expected or failed"))
+    record = yield from get_record(state, entity_type, record_id, validate=False)
+    if reached := [name for name, value in (failed or {}).items() if _has(schema, record, name, value)]:
+        raise EspoConflictError(
+            f"{entity_type} {record_id} has a value in {', '.join(reached)} that it was not to get",
+            hint="That is what 'failed' of the sensor says",
+        )
+    if all(_has(schema, record, name, value) for name, value in expected.items()):
+        return {"id": record_id}
+    return None
+
+
+def _has(schema: EntitySchema, record: Record, name: str, wanted: Any) -> bool:
+    choices = wanted if isinstance(wanted, list | tuple) else [wanted]
+    wires = [to_wire({name: choice}, schema)[name] for choice in choices]
+    return any(not differs(schema, name, wire, record.get(name)) for wire in wires)
