@@ -76,6 +76,16 @@ class JobMemory:
         self.job_id = job_id
         self._save()
 
+    def remember(self, **notes: Any) -> None:
+        """Remember more."""
+        self.notes |= notes
+        self._save()
+
+    def begin_again(self) -> None:
+        """Forget the job and keep the notes."""
+        self.since, self.job_id = None, None
+        self._save()
+
     def forget(self) -> None:
         """Forget it all: nothing was submitted, or what was counts no more."""
         self.since, self.job_id, self.notes = None, None, {}
@@ -140,7 +150,8 @@ class DurableJobOperator(EspoOperator):
         """Check and count before the job is submitted; nothing is stored yet, so it may be repeated.
 
         :param hook: hook over the connection.
-        :param memory: takes up in ``notes`` what is to be known at the end.
+        :param memory: takes up in ``notes`` what is to be known at the end. If an earlier try submitted a job that got
+            lost, its notes are still there.
         :return: ``False`` if there is nothing to be done and no job is needed.
         """
 
@@ -239,9 +250,9 @@ class DurableJobOperator(EspoOperator):
                 self._job_id,
             )
         elif self._submitting:
-            self.log.warning("The task was killed while it submitted a job: EspoCRM may carry it out")
+            self.log.warning("The task was killed amid a request: EspoCRM may carry it out, and nothing more is asked")
         else:
-            self.log.warning("The task was killed before it submitted a job: EspoCRM does nothing")
+            self.log.warning("The task was killed before it asked EspoCRM to do anything")
 
     def _job_of_earlier_try(self, hook: EspoHook, memory: JobMemory) -> Mapping[str, Any] | None:
         if memory.job_id is not None:
@@ -280,7 +291,8 @@ class DurableJobOperator(EspoOperator):
                 hint="Look into EspoCRM whether it was carried out; then clear the task to do it anew, or mark it",
             )
         self.log.warning("An earlier try may have submitted a job already; to do it twice does no harm")
-        memory.forget()
+        # What the lost job was to do helps to see whether it was done.
+        memory.begin_again()
 
     def _submit(self, hook: EspoHook, memory: JobMemory) -> Mapping[str, Any]:
         from airflow_provider_espo.client.operations.jobs import just_submitted

@@ -49,6 +49,9 @@ ARGUMENTS: dict[str, Any] = {
     "link": "targetLists",
     "related_ids": ["65a1b2c3d4e5f6001"],
     "path": "Lead",
+    "kind": "mass_action",
+    "job_id": "6746d1f3a0b1c2d41",
+    "action": "follow",
 }
 
 
@@ -148,6 +151,10 @@ NOT_TEMPLATED = {
     "deferrable",
     "poll_interval",
     "internal",
+    "all_records",
+    "background",
+    "on_shortfall",
+    "job_timeout",
     "overlap",
 }
 
@@ -181,7 +188,7 @@ def every_task() -> DAG:
                 made.where = [in_("id", ["{{ params.name }}", source.output])]
             given = {name: ARGUMENTS[name] for name in ARGUMENTS if name in arguments_of(task)}
             # A list of entity types stands for whatever a run maps over.
-            mapped_over = "path" if "path" in given else "entity_type"
+            mapped_over = next(name for name in ("path", "entity_type", *given) if name in given)
             given.pop(mapped_over)
             task.partial(task_id=f"mapped_{task.__name__}", espo_conn_id="crm", **given).expand(
                 **{mapped_over: ["Lead", "Account"]}
