@@ -11,6 +11,7 @@ from airflow_provider_espo.sandbox.auth import SECRET_COOKIE, Authenticator, Aut
 from airflow_provider_espo.sandbox.custom_fields import CustomFields
 from airflow_provider_espo.sandbox.definition_files import load_definitions
 from airflow_provider_espo.sandbox.errors import ApiError
+from airflow_provider_espo.sandbox.files import store_of
 from airflow_provider_espo.sandbox.http import (
     CRASH,
     HTML,
@@ -68,6 +69,7 @@ class Sandbox:
         job_delay: float = DEFAULT_DELAY,
     ) -> None:
         self.storage = Storage(database, load_definitions(), settings, clock)
+        self.files = store_of(database)
         self.directory = UserDirectory(self.storage)
         self.throttle = throttle or LoginThrottle()
         self.authenticator = Authenticator(self.storage, self.directory, self.throttle)
@@ -85,6 +87,7 @@ class Sandbox:
         """Stop the background jobs and close the database."""
         self.jobs.stop()
         self.storage.close()
+        self.files.close()
 
     def exists(self, entity_def: EntityDef, record_id: str) -> bool:
         """Whether there is such a record that is not deleted."""

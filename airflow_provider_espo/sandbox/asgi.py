@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from airflow_provider_espo.sandbox.http import Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from starlette.requests import Request as HttpRequest
 
     from airflow_provider_espo.sandbox.application import Sandbox
 
+#: Bytes of a file that are read at a time.
+BLOCK = 256 * 1024
 API_PREFIX = "/api/v1"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 FRONT_PAGE = """<!doctype html><title>EspoCRM sandbox</title>
@@ -63,7 +67,20 @@ def read_request(http_request: HttpRequest, body: bytes) -> Request:
 def response_of(reply: Reply, method: str) -> Response:
     """An answer in Starlette's form, not to be cached by anyone."""
     headers = {"Cache-Control": "no-store, no-cache, must-revalidate", **reply.headers}
+    response: Response
+    if reply.file is not None and method != "HEAD":
+        headers["Content-Length"] = str(reply.file.stat().st_size)
+        response = StreamingResponse(blocks_of(reply.file), reply.status, headers)
+        response.headers["Content-Type"] = reply.content_type
+        return response
     content = b"" if method == "HEAD" else reply.content
     response = Response(content, reply.status, headers)
     response.headers["Content-Type"] = reply.content_type
     return response
+
+
+async def blocks_of(path: Path) -> AsyncIterator[bytes]:
+    """A file's content, never as a whole in memory."""
+    async with await anyio.open_file(path, "rb") as file:
+        while block := await file.read(BLOCK):
+            yield block

@@ -285,7 +285,7 @@ def parent_attributes(owner: Owner) -> Iterator[AttributeDef]:
     yield stored(f"{name}Id", "foreignId", name, name)
     yield stored(f"{name}Type", "foreignType", name, name)
     cases = ""
-    for entity_type in owner.field_def.entity_types:
+    for entity_type in owner.field_def.entity_types or owner.entity_defs:
         inner = name_sql(entity_type, owner.entity_defs)
         if inner is not None:
             found = lookup(inner, entity_type, f"p_{name}_{entity_type}", f"{name}Id")

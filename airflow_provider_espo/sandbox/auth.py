@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_espo.sandbox import php
 from airflow_provider_espo.sandbox.errors import ApiError
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ class Authenticator:
         return Login(self._directory.get(user["id"]))
 
     def _login_by_hmac(self, request: Request, signature: str) -> Login | None:
-        key, colon, digest = php_base64(signature).partition(b":")
+        key, colon, digest = php.base64_decode(signature).partition(b":")
         user = self._user("apiKey", key.decode("latin-1")) if colon and key else None
         if user is None or user["type"] != "api" or user["authMethod"] != "Hmac" or not user["isActive"]:
             return None
@@ -183,16 +182,8 @@ class Authenticator:
 
 
 def _decode_pair(text: str) -> tuple[str, str] | None:
-    name, colon, password = php_base64(text).decode("utf-8", "replace").partition(":")
+    name, colon, password = php.base64_decode(text).decode("utf-8", "replace").partition(":")
     return (name, password) if colon else None
-
-
-def php_base64(text: str) -> bytes:
-    """Decode as PHP does: what is not base64 is passed over, padding may be missing."""
-    digits = re.sub(r"[^A-Za-z0-9+/]", "", text)
-    if len(digits) % 4 == 1:
-        digits = digits[:-1]
-    return base64.b64decode(digits + "=" * (-len(digits) % 4))
 
 
 def _espo_pair(request: Request) -> _Pair | None:

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_espo.sandbox import posts
+from airflow_provider_espo.sandbox import attachments, posts
 from airflow_provider_espo.sandbox.change import Change
 from airflow_provider_espo.sandbox.links import relation
 from airflow_provider_espo.sandbox.storage import Storage
@@ -48,6 +48,7 @@ def after_save(change: Change, storage: Storage) -> None:
         behaviour(change, storage)
     follow_by_assigned_user(change, storage)
     add_to_target_list(change, storage)
+    attachments.keep_file_links(storage, change.entity_def, change.id, change.values)
 
 
 # --- rules for several types ---

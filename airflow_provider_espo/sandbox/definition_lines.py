@@ -38,7 +38,7 @@ FIELD_FLAGS = {
 #: ``key=value`` words of a field line with one value, and with several (``a,b``).
 FIELD_VALUES = {"link": "link", "foreign": "foreign", "primary": "primary_link"}
 FIELD_LISTS = {"columns": "columns", "anyof": "any_of", "types": "phone_types", "entities": "entity_types"}
-FIELD_EXTRAS = frozenset({"entity", "orderBy", "maxCount", "after", "before"})
+FIELD_EXTRAS = frozenset({"entity", "orderBy", "maxCount", "maxFileSize", "after", "before"})
 LINK_FLAGS = {
     "audited": "audited",
     "readonly": "readOnly",
@@ -113,6 +113,8 @@ def read_field_word(name: str, word: str, values: dict[str, Any]) -> None:
         values[FIELD_VALUES[key]] = value
     elif key in FIELD_LISTS:
         values[FIELD_LISTS[key]] = tuple(value.split(","))
+    elif key == "accept":
+        values["extra"][key] = value.split(",")
     elif key in FIELD_EXTRAS:
         values["extra"][key] = scalar(value)
     else:

@@ -15,6 +15,8 @@ from airflow_provider_espo.sandbox import php
 from airflow_provider_espo.sandbox.errors import ApiError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_provider_espo.sandbox.application import Sandbox
     from airflow_provider_espo.sandbox.users import CurrentUser
 
@@ -95,12 +97,13 @@ def is_deeper_than(value: Any, depth: int) -> bool:
 
 @dataclass
 class Reply:
-    """An answer. ``content`` is sent as it is."""
+    """An answer. ``content`` is sent as it is, or what is in ``file``."""
 
     status: int = 200
     content: bytes = b""
     content_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
+    file: Path | None = None
 
 
 @dataclass

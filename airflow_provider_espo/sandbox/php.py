@@ -1,4 +1,4 @@
-"""Reads a query string the way PHP does.
+"""Reads a query string, and base64, the way PHP does.
 
 EspoCRM runs on PHP, and its list parameters come as PHP arrays: ``where[0][type]=equals``, ``select[]=name``.
 What PHP makes of unusual input (a bracket that is not closed, a name with a dot, the same name twice, too
@@ -9,6 +9,7 @@ how arrays look that come as JSON. :func:`values` reads both.
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -168,3 +169,15 @@ def _tidy(value: Any) -> Any:
     if list(tidied) == list(range(len(tidied))):
         return list(tidied.values())
     return tidied
+
+
+def base64_decode(text: str | bytes) -> bytes:
+    """Decode base64: what does not belong there is passed over, padding may be missing."""
+    raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    try:
+        return base64.b64decode(raw, validate=True)
+    except ValueError:
+        digits = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
+        if len(digits) % 4 == 1:
+            digits = digits[:-1]
+        return base64.b64decode(digits + b"=" * (-len(digits) % 4))

@@ -20,6 +20,8 @@ class Settings:
     :param list_max_size: most records of one page; more is refused
     :param list_text_length: characters of a text attribute in a list; the rest is cut
     :param duplicate_max_count: most records of a duplicate answer
+    :param attachment_max_size: megabytes of an uploaded file
+    :param inline_attachment_max_size: megabytes of a file within a text
     """
 
     version: str = "10.0.0"
@@ -39,5 +41,6 @@ class Settings:
     list_text_length: int = 10_000
     duplicate_max_count: int = 5
     attachment_max_size: int = 256
+    inline_attachment_max_size: int = 20
     upload_max_size: float = 256
     global_search_types: tuple[str, ...] = ("Account", "Contact", "Lead", "Opportunity")

@@ -10,6 +10,7 @@ from airflow_provider_espo.sandbox.routes import (
     actions,
     admin,
     app,
+    attachments,
     currency,
     follow,
     later,
@@ -20,6 +21,7 @@ from airflow_provider_espo.sandbox.routes import (
     related,
     streams,
     target_list,
+    user_security,
 )
 
 if TYPE_CHECKING:
@@ -39,9 +41,11 @@ def register_all(router: Router) -> None:
         metadata,
         currency,
         admin,
+        user_security,
         mass_action,
         action,
         later,
+        attachments,
         follow,
         streams,
         notes,

@@ -6,35 +6,21 @@ endpoint. A module that builds one of these takes its entry out of here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.http import Context, Handler, Reply, Router, framework_error
-from airflow_provider_espo.sandbox.routes.common import need_admin
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from airflow_provider_espo.sandbox.http import Context, Reply, Router, framework_error
 
 
 def register(router: Router) -> None:
     """Register the routes."""
     router.add("POST", "/Export", export)
     router.add("POST", "/Import/file", import_file)
-    router.add("GET", "/Attachment", admin_only, action="list")
-    router.add("GET", "/User/{id}/acl", admin_only)
     router.add("POST", "/Webhook", webhook, action="create")
 
 
 def not_built(context: Context) -> Reply:
     """What a server without the endpoint answers."""
     return framework_error(context.request, [])
-
-
-def admin_only(context: Context) -> Reply:
-    """For administrators."""
-    need_admin(context)
-    return not_built(context)
 
 
 def export(context: Context) -> Reply:
@@ -58,9 +44,3 @@ def webhook(context: Context) -> Reply:
     if not context.user.is_api and not context.user.is_admin:
         raise ApiError(403, "No access to 'Webhook'.")
     return not_built(context)
-
-
-ACTIONS: Mapping[tuple[str, str, str], Handler] = {
-    ("POST", "Formula", "run"): admin_only,
-    ("POST", "Formula", "checkSyntax"): admin_only,
-}

@@ -10,7 +10,11 @@ from airflow_provider_espo.sandbox.routes.common import entity_of, search_params
 from airflow_provider_espo.sandbox.search import find
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_provider_espo.sandbox.definitions import EntityDef
     from airflow_provider_espo.sandbox.http import Context, Router
+    from airflow_provider_espo.sandbox.storage import Condition
 
 
 def register(router: Router) -> None:
@@ -25,19 +29,28 @@ def register(router: Router) -> None:
 
 def list_records(context: Context) -> dict[str, Any]:
     """A page of records."""
-    entity_def, user, sandbox = entity_of(context), context.user, context.sandbox
-    if not acl.may(user, entity_def.name, "read"):
+    entity_def = entity_of(context)
+    if not acl.may(context.user, entity_def.name, "read"):
         raise ApiError(403, "No read access.")
+    restriction = acl.restriction(context.user, entity_def)
+    return list_of(context, entity_def, [restriction] if restriction else [])
+
+
+def list_of(context: Context, entity_def: EntityDef, conditions: Sequence[Condition] = ()) -> dict[str, Any]:
+    """A page of records of a type.
+
+    :param conditions: SQL for the records that the user may see
+    """
+    user, sandbox = context.user, context.sandbox
     params = search_params(context)
     chosen = sandbox.serializer.selection(entity_def, params.select, params.order_by, user)
-    restriction = acl.restriction(user, entity_def)
     found = find(
         sandbox.storage,
         entity_def,
         params,
         user,
         attributes=[a.name for a in chosen],
-        conditions=[restriction] if restriction else [],
+        conditions=conditions,
         no_total=params.no_total or context.request.flag("x-no-total"),
     )
     records = sandbox.serializer.page(entity_def, found.rows, chosen, user, max_text=params.max_text_length)
