@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.routes import later, lead, target_list
+from airflow_provider_espo.sandbox.routes import formula, lead, target_list
 from airflow_provider_espo.sandbox.routes.common import entity_of, need_admin, need_record
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def restore_deleted(context: Context) -> bool:
     if deleted is None:
         raise ApiError(404, "")
     if not deleted:
-        raise ApiError(409, "")
+        raise ApiError(409, "Record type is not soft-deleted.")
     storage.update(table, body_id(context), {"deleted": 0})
     return True
 
@@ -103,5 +103,5 @@ ACTIONS: Mapping[tuple[str, str, str], Handler] = {
     ("POST", "*", "restoreDeleted"): restore_deleted,
     ("POST", "*", "getDuplicateAttributes"): duplicate_attributes,
     **lead.ACTIONS,
-    **later.ACTIONS,
+    **formula.ACTIONS,
 }

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
+from airflow_provider_espo.sandbox.routes.common import need_admin
 from airflow_provider_espo.sandbox.routes.metadata import settings_of
 
 if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.application import Sandbox
     from airflow_provider_espo.sandbox.http import Context, Router
+    from airflow_provider_espo.sandbox.users import CurrentUser
 
 HIDDEN_OF_USER = ("apiKey", "authTokenId", "rolesIds", "rolesNames", "deleteId", "passwordVersion")
 
@@ -19,6 +22,7 @@ def register(router: Router) -> None:
     router.add("GET", "/", index)
     router.add("GET", "", index)
     router.add("GET", "/App/user", app_user)
+    router.add("GET", "/User/{id}/acl", acl_of_user)
     router.add("GET", "/App/about", about)
     router.add("GET", "/App/appParams", app_params)
     router.add("POST", "/App/destroyAuthToken", destroy_token)
@@ -36,7 +40,7 @@ def app_user(context: Context) -> dict[str, Any]:
     record = sandbox.serializer.record(entity_def, user.id, user) or {}
     return {
         "user": {name: value for name, value in record.items() if name not in HIDDEN_OF_USER},
-        "acl": rights(context),
+        "acl": rights(sandbox, user),
         "preferences": {"id": user.id, "timeZone": "", "dateFormat": "", "language": ""},
         "token": context.token,
         "settings": settings_of(sandbox.storage.settings, full=True),
@@ -45,12 +49,21 @@ def app_user(context: Context) -> dict[str, Any]:
     }
 
 
-def rights(context: Context) -> dict[str, Any]:
+def acl_of_user(context: Context) -> dict[str, Any]:
+    """The rights of any user, for administrators."""
+    need_admin(context)
+    try:
+        user = context.sandbox.directory.get(context.params["id"])
+    except KeyError:
+        raise ApiError(404, "") from None
+    return rights(context.sandbox, user)
+
+
+def rights(sandbox: Sandbox, user: CurrentUser) -> dict[str, Any]:
     """The rights table, and the permissions beside it."""
-    user = context.user
     table: dict[str, Any] = dict(user.rights)
     if user.is_admin:
-        for name, entity_def in context.sandbox.storage.definitions.items():
+        for name, entity_def in sandbox.storage.definitions.items():
             if entity_def.acl == "boolean":
                 table[name] = True
             else:
