@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import closing
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -201,9 +202,11 @@ def _data(step: Send) -> Any:
 def _pour(answer: requests.Response, sink: Sink) -> bytes:
     """Hand an answer's body on in blocks; nothing is left of it."""
     to = Incoming(sink)
-    to.begin()
-    for block in answer.iter_content(BLOCK_SIZE):
-        to.write(block)
+    # Closing after all was read leaves the connection as it is.
+    with closing(answer):
+        to.begin()
+        for block in answer.iter_content(BLOCK_SIZE):
+            to.write(block)
     return b""
 
 

@@ -176,7 +176,7 @@ def answering(crm: Crm) -> Iterator[Crm]:
         # On a real wire other coroutines run meanwhile.
         await asyncio.sleep(0)
         try:
-            reply = crm.answer(request.method, str(request.url), request.headers, request.content)
+            reply = crm.answer(request.method, str(request.url), request.headers, await request.aread())
         except tuple(_AS_HTTPX) as failure:
             raise _AS_HTTPX[type(failure)]("for a test", request=request) from _cause(failure)
         return httpx.Response(reply.status, headers=dict(reply.headers), content=_bytes(reply.body))
@@ -211,4 +211,7 @@ def _cause(failure: Exception) -> Exception:
 
 
 def _bytes(body: Any) -> bytes:
-    return body.encode() if isinstance(body, str) else body or b""
+    if isinstance(body, str | bytes | None):
+        return body.encode() if isinstance(body, str) else body or b""
+    # A file, which the library sends block by block.
+    return b"".join(body)

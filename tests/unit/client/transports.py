@@ -25,7 +25,7 @@ from airflow_provider_espo.client.aio import EspoAsyncClient
 from airflow_provider_espo.client.config import ClientConfig
 from airflow_provider_espo.client.state import ClientState, new_state
 from airflow_provider_espo.client.sync import EspoClient
-from airflow_provider_espo.client.wire import Operation, Request, Response
+from airflow_provider_espo.client.wire import FileOperation, Operation, Request, Response
 
 SITE = "https://crm.example.com"
 EPOCH = 1_800_000_000.0
@@ -174,7 +174,7 @@ class Transport:
         """Send requests one after the other over real sockets; return the last answer."""
         return self.do(config, *map(ask, requests_))
 
-    def do(self, config: ClientConfig, *operations: Operation[Any]) -> Any:
+    def do(self, config: ClientConfig, *operations: FileOperation[Any]) -> Any:
         """Carry out operations one after the other over real sockets; return what the last returned."""
         if self.name == "sync":
             with EspoClient(config) as client:
