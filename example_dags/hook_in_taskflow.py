@@ -39,8 +39,9 @@ def hook_in_taskflow() -> None:
     def find_unassigned(source: str, since: str) -> list[str]:
         """Ids of leads from a source that nobody has, the oldest first."""
         where = [equals("source", source), is_null("assignedUserId"), greater_than_or_equals("createdAt", since)]
-        leads = EspoHook().iter_records("Lead", where=where, select=["id"], order_by="createdAt")
-        return [lead["id"] for lead in leads]
+        with EspoHook() as hook:
+            leads = hook.iter_records("Lead", where=where, select=["id"], order_by="createdAt")
+            return [lead["id"] for lead in leads]
 
     @task
     def find_people(team_id: str) -> list[str]:
@@ -48,7 +49,8 @@ def hook_in_taskflow() -> None:
         where = [equals("type", "regular"), equals("isActive", True)]
         if team_id:
             where.append(linked_with("teams", [team_id]))
-        return [user["id"] for user in EspoHook().list_records("User", where=where, select=["id"])]
+        with EspoHook() as hook:
+            return [user["id"] for user in hook.iter_records("User", where=where, select=["id"])]
 
     @task
     def assign(lead_ids: list[str], user_ids: list[str]) -> dict[str, int]:
@@ -59,7 +61,8 @@ def hook_in_taskflow() -> None:
             {"id": lead_id, "assignedUserId": user_id}
             for lead_id, user_id in zip(lead_ids, itertools.cycle(user_ids), strict=False)
         ]
-        outcomes = EspoHook().write_many("Lead", rows, operation="update")
+        with EspoHook() as hook:
+            outcomes = hook.write_many("Lead", rows, operation="update")
         for outcome in outcomes:
             if outcome["error"]:
                 log.warning("Lead %s: %s", lead_ids[outcome["index"]], outcome["error"])

@@ -262,9 +262,9 @@ def when(text: str) -> str:
     return text if len(text) == len("2026-11-04") else f"{moment:%Y-%m-%d %H:%M}"
 
 
-def chunks(leads: list[dict[str, str | int]], size: int) -> list[list[dict[str, str | int]]]:
-    """Cut a list into pieces of a size, for mapped tasks."""
-    return [leads[start : start + size] for start in range(0, len(leads), size)]
+def chunks(count: int, size: int) -> list[list[int]]:
+    """Cut a list of a length into pieces of a size, for mapped tasks: where each begins and ends."""
+    return [[start, min(start + size, count)] for start in range(0, count, size)]
 
 
 def _text_of(content: bytes, name: str) -> str:

@@ -83,6 +83,32 @@ def test_each_bad_row_is_reported_with_its_line_and_the_rest_goes_on(
         assert crm.hook.count_records("Lead", where=[equals("lastName", name + tag)]) == 1
 
 
+def test_airflow_keeps_nothing_of_what_people_wrote(
+    crm: Crm, run_dag: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    tag = uuid4().hex
+    file = tmp_path / "leads.csv"
+    file.write_text(f"{HEADER}\nAnna,Nowak{tag},,{tag}@example.com\nBo,{tag},,{tag} at example.com\n", encoding="utf-8")
+    dag_run = run_dag("lead_intake", file=str(file), target_list="Trade fair", report_dir=str(tmp_path))
+    assert str(dag_run.state) == "success"
+    assert crm.hook.count_records("Lead", where=[equals("lastName", f"Nowak{tag}")]) == 1
+    with create_session() as session:
+        of_the_run = {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id}
+        xcoms = [str(one.value) for one in session.query(XComModel).filter_by(**of_the_run)]
+        rendered = [
+            str(one.rendered_fields) for one in session.query(RenderedTaskInstanceFields).filter_by(**of_the_run)
+        ]
+    assert len(xcoms) > 5
+    assert len(rendered) > 5
+    assert [
+        text for text in [*xcoms, *rendered, caplog.text, (tmp_path / "report.md").read_text()] if tag in text
+    ] == []
+
+
 @pytest.mark.parametrize(
     ("content", "missing"),
     [("first_name,last_name\nA,B\n", False), (None, True)],

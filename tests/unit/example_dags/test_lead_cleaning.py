@@ -408,3 +408,9 @@ def test_what_is_told_of_rows_repeats_nothing_that_stands_in_them(clean: Clean) 
 def test_counts_come_with_the_most_frequent_first() -> None:
     rows: list[dict[str, str | int]] = [{"reason": "b"}, {"reason": "c"}, {"reason": "a"}, {"reason": "c"}]
     assert list(lead_cleaning.count_by(rows, "reason").items()) == [("c", 2), ("a", 1), ("b", 1)]
+
+
+def test_chunks_cover_everything_once() -> None:
+    assert lead_cleaning.chunks(5, 2) == [[0, 2], [2, 4], [4, 5]]
+    assert lead_cleaning.chunks(4, 4) == [[0, 4]]
+    assert lead_cleaning.chunks(0, 4) == []
