@@ -40,6 +40,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import os
 import random
 import sqlite3
@@ -203,7 +204,7 @@ class Storage:
     def rows(self, sql: str, params: Iterable[Any] = ()) -> list[dict[str, Any]]:
         """All rows of a query as dicts of column name to database value."""
         with self._connection() as connection:
-            cursor = connection.execute(sql, tuple(params))
+            cursor = connection.execute(sql, bound(params))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
 
@@ -215,7 +216,7 @@ class Storage:
     def column(self, sql: str, params: Iterable[Any] = ()) -> list[Any]:
         """The first value of each row."""
         with self._connection() as connection:
-            return [row[0] for row in connection.execute(sql, tuple(params))]
+            return [row[0] for row in connection.execute(sql, bound(params))]
 
     def value(self, sql: str, params: Iterable[Any] = ()) -> Any:
         """The first value of the first row, or None."""
@@ -276,6 +277,19 @@ class Storage:
     def now(self) -> str:
         """The time as it is stored."""
         return self.clock().astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def bound(params: Iterable[Any]) -> tuple[Any, ...]:
+    """Parameters as SQLite takes them: a number beyond its integers is compared as a float."""
+    return tuple(as_float(p) if isinstance(p, int) and not -(2**63) <= p < 2**63 else p for p in params)
+
+
+def as_float(value: int) -> float:
+    """The nearest float, infinite for what is beyond all floats."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def is_ours(connection: sqlite3.Connection) -> bool:

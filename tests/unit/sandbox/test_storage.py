@@ -143,6 +143,17 @@ def test_database_with_its_keys_is_for_the_owner_only(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [(2**63, True), (-(2**63) - 1, False), (10**400, True), (-(10**400), False)],
+    ids=["above", "below", "far above", "far below"],
+)
+def test_numbers_beyond_sqlites_integers_are_compared(storage: Storage, number: int, found: bool) -> None:
+    storage.insert("Opportunity", {"id": "a", "deleted": 0, "probability": 50})
+    sql = 'SELECT id FROM "Opportunity" WHERE probability < ?'
+    assert bool(storage.rows(sql, [number])) == bool(storage.column(sql, [number])) == found
+
+
 def test_values_survive_the_way_to_the_database_and_back() -> None:
     attributes = load_definitions()["Opportunity"].attributes
     for name, value, stored in (
