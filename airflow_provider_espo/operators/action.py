@@ -77,7 +77,7 @@ class EspoActionOperator(EspoOperator):
     :param data: what the action needs: for ``merge`` ``{"sourceIdList": [...], "attributes": {...}}``, for
         ``convertCurrency`` ``{"targetCurrency": "EUR"}``. (templated)
     :param espo_conn_id: Airflow connection. (templated)
-    :return: ``{"id", "action"}``: action ``merged``, ``restored``, ``done``, or ``unchanged`` where nothing was to do.
+    :return: ``{"id", "action"}``: action ``merged``, ``restored``, ``done``, or ``unchanged``.
     :raises EspoNotFoundError: no such record or action.
     :raises EspoForbiddenError: no right; ``restoreDeleted`` is for administrators, which API users never are.
     """

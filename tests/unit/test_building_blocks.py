@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseOperator, BaseSensorOperator
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_espo.get_provider_info import python_modules
 from airflow_provider_espo.hooks.espo import EspoAsyncHook, EspoHook
@@ -21,6 +20,7 @@ from airflow_provider_espo.operators.base import EspoTask
 from airflow_provider_espo.operators.record import EspoListRecordsOperator
 from airflow_provider_espo.sensors.base import EspoSensor
 from airflow_provider_espo.where import equals, in_
+from tests.unit.airflows import DagSerialization
 from tests.unit.crm import API_KEY, LEAD, Crm, page
 from tests.unit.running import run_task
 
@@ -52,6 +52,11 @@ ARGUMENTS: dict[str, Any] = {
     "kind": "mass_action",
     "job_id": "6746d1f3a0b1c2d41",
     "action": "follow",
+    "lead_id": LEAD,
+    "expected": {"status": "Assigned"},
+    "rates": {"EUR": 1.2},
+    "to": "somebody@example.com",
+    "subject": "Hello",
 }
 
 
@@ -151,6 +156,8 @@ NOT_TEMPLATED = {
     "deferrable",
     "poll_interval",
     "internal",
+    "use_suggestion",
+    "is_html",
     "all_records",
     "background",
     "on_shortfall",
