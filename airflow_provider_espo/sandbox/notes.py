@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.sandbox.storage import Storage
     from airflow_provider_espo.sandbox.users import CurrentUser
 
-#: What belongs to a field of a compound type, put behind its name.
+#: Attributes of a field of a compound type: what is put behind its name.
 PARTS: Mapping[str, tuple[str, ...]] = {
     "currency": ("Currency", ""),
     "datetimeOptional": ("", "Date"),

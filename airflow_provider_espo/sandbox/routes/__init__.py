@@ -12,6 +12,7 @@ from airflow_provider_espo.sandbox.routes import (
     app,
     attachments,
     currency,
+    exports,
     follow,
     later,
     mass_action,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Does a background job of a kind, see ``jobs.py``.
 JobKind = Callable[["Sandbox", "Job", "Checkpoint"], Mapping[str, Any] | None]
-JOB_KINDS: Mapping[str, JobKind] = {mass_action.KIND: mass_action.work}
+JOB_KINDS: Mapping[str, JobKind] = {mass_action.KIND: mass_action.work, exports.KIND: exports.work}
 
 
 def register_all(router: Router) -> None:
@@ -46,6 +47,7 @@ def register_all(router: Router) -> None:
         action,
         later,
         attachments,
+        exports,
         follow,
         streams,
         notes,

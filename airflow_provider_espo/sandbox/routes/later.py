@@ -13,7 +13,6 @@ from airflow_provider_espo.sandbox.http import Context, Reply, Router, framework
 
 def register(router: Router) -> None:
     """Register the routes."""
-    router.add("POST", "/Export", export)
     router.add("POST", "/Import/file", import_file)
     router.add("POST", "/Webhook", webhook, action="create")
 
@@ -21,13 +20,6 @@ def register(router: Router) -> None:
 def not_built(context: Context) -> Reply:
     """What a server without the endpoint answers."""
     return framework_error(context.request, [])
-
-
-def export(context: Context) -> Reply:
-    """Exports need a permission."""
-    if acl.permission(context.user, "export") == "no":
-        raise ApiError(403, "No 'export' permission.")
-    return not_built(context)
 
 
 def import_file(context: Context) -> Reply:
