@@ -45,6 +45,8 @@ _REFUSED_BY_PAGE_HINT = (
     "It is not EspoCRM that answers so. Check that the connection's host is the site URL of EspoCRM, including a "
     "sub-path if it has one, and whether a proxy or firewall in front of it refuses the request"
 )
+_NO_TYPE_HINT = "Check the entity type's spelling (Lead, not Leads; custom types begin with C)"
+_NO_RECORD_HINT = "A record may be deleted, or hidden from the connection's user by its roles"
 _NO_REASON_HINT = "Check the roles of the connection's user in EspoCRM; some requests are for administrators only"
 _OTHER_4XX_HINTS = {
     405: "EspoCRM has no such route for this method",
@@ -133,7 +135,7 @@ def _bad_request(response: Response, body: Any, facts: dict[str, Any]) -> EspoEr
     if field is None or rule is None:
         return EspoBadRequestError("The server cannot make sense of the request", **facts)
     return EspoValidationError(
-        f"Field {field!r} was refused: {rule}", field=field, rule=rule, hint=_validation_hint(rule), **facts
+        f"Field {field!r} was refused (rule {rule})", field=field, rule=rule, hint=_validation_hint(rule), **facts
     )
 
 
@@ -196,7 +198,8 @@ def _forbidden(response: Response, body: Any, facts: dict[str, Any]) -> EspoErro
 
 def _not_found(response: Response, _body: Any, facts: dict[str, Any]) -> EspoError:
     if response.has_reason_header:
-        return EspoNotFoundError("Not found", **facts)
+        hint = _NO_TYPE_HINT if (facts["reason"] or "").startswith("Controller ") else _NO_RECORD_HINT
+        return EspoNotFoundError("Not found", hint=hint, **facts)
     return EspoNotFoundError(
         "EspoCRM has no such route",
         hint="Check the path, and that the connection's host is the site URL of EspoCRM",

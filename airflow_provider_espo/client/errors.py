@@ -25,6 +25,9 @@ class EspoError(Exception):
     #: A hint for errors of this kind when the place that raises it knows no better one.
     default_hint: ClassVar[str | None] = None
 
+    #: Whether the server may have carried out what was asked.
+    outcome_unknown: bool = False
+
     def __init__(
         self,
         message: str = "",
@@ -55,7 +58,8 @@ class EspoError(Exception):
             parts.append(f"EspoCRM says: {self.reason.rstrip('.')}")
         if self.hint:
             parts.append(self.hint.rstrip("."))
-        return ". ".join(parts) + "."
+        text = ". ".join(parts)
+        return text if text.endswith("?") else f"{text}."
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.where_check import check_where
 from airflow_provider_espo.client.where_values import Place, Reading, elements, is_name, plain
+from airflow_provider_espo.client.wording import a_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,7 +130,7 @@ def _names(field: str, names: object) -> tuple[str, ...]:
     listed = elements(names)
     if listed is None:
         hint = "Give a list of names, also for one name" if isinstance(names, str) else None
-        raise EspoInputError(f"{field} is a list of names, not a {type(names).__name__}", hint=hint)
+        raise EspoInputError(f"{field} is a list of names, not {a_kind(names)}", hint=hint)
     checked = [_name(f"{field}[{index}]", name) for index, name in enumerate(listed)]
     return tuple(dict.fromkeys(name for name in checked if name is not None))
 
@@ -138,11 +139,11 @@ def _name(field: str, name: object) -> str | None:
     if name is None and "[" not in field:
         return None
     if not isinstance(name, str):
-        raise EspoInputError(f"{field} is a name, not a {type(name).__name__}")
+        raise EspoInputError(f"{field} is a name, not {a_kind(name)}")
     if not name.strip():
         raise EspoInputError(f"{field} is empty")
     if not is_name(name):
-        hint = "EspoCRM refuses paths and expressions; " if any(mark in name for mark in ".:(") else ""
+        hint = "EspoCRM refuses paths and expressions. " if any(mark in name for mark in ".:(") else ""
         raise EspoInputError(f"{field} is not a name", hint=f"{hint}A name has letters, digits and _ only")
     return name
 
@@ -159,7 +160,7 @@ def _text(text: object) -> str | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise EspoInputError(f"text_filter is text, not a {type(text).__name__}")
+        raise EspoInputError(f"text_filter is text, not {a_kind(text)}")
     if not text.strip():
         raise EspoInputError("text_filter is empty, so that every record would match", hint="Leave it out")
     return str(plain(text, Place("text_filter"), Reading(rendered=True)))
@@ -169,7 +170,7 @@ def _count(field: str, number: object, *, least: int) -> int | None:
     if number is None:
         return None
     if isinstance(number, bool) or not isinstance(number, int):
-        raise EspoInputError(f"{field} is a whole number, not a {type(number).__name__}")
+        raise EspoInputError(f"{field} is a whole number, not {a_kind(number)}")
     if number < least:
         raise EspoInputError(f"{field} is {number}, the least is {least}")
     return number

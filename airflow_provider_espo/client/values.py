@@ -96,7 +96,15 @@ def _plain(value: Any, path: str, depth: int = 0) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
-    raise EspoInputError(f"{path}: a value of type {_type_name(value)} cannot be sent as JSON")
+    raise EspoInputError(f"{path}: a value of type {_type_name(value)} cannot be sent as JSON", hint=_json_hint(value))
+
+
+def _json_hint(value: object) -> str:
+    if isinstance(value, bytes | bytearray):
+        return "Decode it to text first"
+    if isinstance(value, set | frozenset):
+        return "Give a list in a fixed order, such as sorted(…)"
+    return "Give text, numbers, true, false, null, dates, and lists or dicts of them"
 
 
 def _bare(value: Any) -> Any:

@@ -20,6 +20,7 @@ from airflow_provider_espo.client.where_operators import (
 )
 from airflow_provider_espo.client.where_shapes import LIST_AS_TEXT, checked_value, kind_of
 from airflow_provider_espo.client.where_values import Place
+from airflow_provider_espo.client.wording import a_kind
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.where_operators import Operator
@@ -61,7 +62,7 @@ def check_where(items: object, *, rendered: bool) -> list[WhereItem]:
     listed = values.elements(items)
     if listed is None:
         values.refuse(items, place)
-        raise place.error(f"a list of where items is needed, not a {type(items).__name__}")
+        raise place.error(f"a list of where items is needed, not {a_kind(items)}")
     return [check_item(item, place[index], rendered=rendered) for index, item in enumerate(listed)]
 
 
@@ -79,7 +80,7 @@ def check_item(item: object, place: Place, *, rendered: bool, in_group: bool = F
         return cast("WhereItem", item)
     if not isinstance(item, Mapping):
         hint = "Give the items of that list one by one" if values.elements(item) is not None else None
-        raise place.error(f"a where item is a dict, not a {type(item).__name__}", hint)
+        raise place.error(f"a where item is a dict, not {a_kind(item)}", hint)
     given = _known_keys(item, place)
     kind = given.get("type")
     if not rendered and values.is_open(kind):
@@ -164,7 +165,7 @@ def _operator(kind: object, place: Place) -> Operator:
     if kind is None:
         raise place.error("the item has no type", "type is the operator, such as equals")
     if not isinstance(kind, str):
-        raise place.error(f"type is an operator's name, not a {type(kind).__name__}")
+        raise place.error(f"type is an operator's name, not {a_kind(kind)}")
     if kind in FORBIDDEN:
         raise place.error(f"EspoCRM refuses the operator {kind} over its API", FORBIDDEN[kind])
     if kind not in OPERATORS:
@@ -176,11 +177,12 @@ def _operator(kind: object, place: Place) -> Operator:
 
 def _attribute(name: object, place: Place, *, rendered: bool) -> Any:
     if name is None:
-        raise place.error("the item has no attribute")
+        hint = "To let every record through leave the item out" if place.operator == "any" else None
+        raise place.error("the item has no attribute", hint)
     if not rendered and values.is_open(name):
         return name
     if not isinstance(name, str):
-        raise place.error(f"attribute is a name, not a {type(name).__name__}")
+        raise place.error(f"attribute is a name, not {a_kind(name)}")
     if not name.strip():
         raise place.error("the attribute's name is empty")
     if any(mark in name for mark in ".:("):
@@ -215,7 +217,7 @@ def _time_options(given: WhereItem, operator: Operator, place: Place, *, rendere
         raise place.error("EspoCRM ignores timeZone without dateTime (or date)", "Add dateTime: true")
     if rendered or not values.is_open(zone):
         if not isinstance(zone, str):
-            raise place.error(f"timeZone is a name, not a {type(zone).__name__}")
+            raise place.error(f"timeZone is a name, not {a_kind(zone)}")
         values.zone_named(zone, place)
     return {"dateTime": True, "timeZone": zone} if date_time else {"date": True, "timeZone": zone}
 
@@ -223,7 +225,7 @@ def _time_options(given: WhereItem, operator: Operator, place: Place, *, rendere
 def _flag(given: WhereItem, key: str, place: Place) -> bool:
     flag = given.get(key)
     if flag is not None and not isinstance(flag, bool):
-        raise place.error(f"{key} is true or false, not a {type(flag).__name__}")
+        raise place.error(f"{key} is true or false, not {a_kind(flag)}")
     return bool(flag)
 
 

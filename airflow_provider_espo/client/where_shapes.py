@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_espo.client import where_values as values
 from airflow_provider_espo.client.where_operators import Shape
 from airflow_provider_espo.client.where_values import Place, Reading
+from airflow_provider_espo.client.wording import a_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ _NOT_EMPTY = ("contains", "notContains", "startsWith", "endsWith", "textFilter")
 
 def kind_of(value: object) -> str:
     """Name the kind of a value for an error text, such as ``a str``."""
-    return "null" if value is None else f"a {type(value).__name__}"
+    return "null" if value is None else a_kind(value)
 
 
 def checked_value(
@@ -115,7 +116,8 @@ def _part(part: object, operator: Operator, options: dict[str, Any], place: Plac
 def _described(result: object, shape: Shape) -> str:
     if isinstance(result, str) and shape in (Shape.MOMENT, Shape.NAME, Shape.NAMES, Shape.IDS):
         return "another text" if result else "an empty text"
-    return "a negative number" if shape is Shape.DAYS and isinstance(result, int) else kind_of(result)
+    negative = shape is Shape.DAYS and isinstance(result, int) and not isinstance(result, bool)
+    return "a negative number" if negative else kind_of(result)
 
 
 def _is_id(value: object) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_espo.client import moments
 from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.client.wording import a_kind
 
 _JINJA_MARKS = ("{{", "{%", "{#")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?")
@@ -108,10 +109,10 @@ def plain(value: object, place: Place, reading: Reading) -> Any:
             return convert(value, place, reading)
     refuse(value, place)
     if isinstance(value, (Mapping, Sequence)):
-        raise place.error(f"one value is needed here, not a {type(value).__name__}")
+        raise place.error(f"one value is needed here, not {a_kind(value)}")
     if reading.rendered:
         raise place.error(
-            f"a {type(value).__name__} object is not a JSON value",
+            f"{a_kind(value)} object is not a JSON value",
             "If it is a task, use its .output; is this argument a template field of the operator?",
         )
     return value
@@ -128,7 +129,7 @@ def refuse(value: object, place: Place) -> None:
         return
     for refused, why in _REFUSED.items():
         if isinstance(value, refused):
-            raise place.error(f"a {type(value).__name__} cannot be sent", why)
+            raise place.error(f"{a_kind(value)} cannot be sent", why)
 
 
 def is_moment(text: str) -> bool:

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 
 from airflow_provider_espo.client.bodies import Body, Sink, Work
 from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoError, EspoInputError
+from airflow_provider_espo.client.wording import a_kind
 
 T = TypeVar("T")
 Record: TypeAlias = dict[str, Any]
@@ -38,6 +39,7 @@ _REPEATABLE: Final = frozenset({"GET", "PUT", "PATCH", "DELETE"})
 _ENTITY_TYPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,99}")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}")
 _RECORD_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LEADS_ELSEWHERE: Final = re.compile(r"[/\\\x00-\x1f\x7f]")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # What both HTTP libraries take: ASCII, no control characters, no blanks around it.
 _HEADER_VALUE: Final = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
@@ -245,10 +247,7 @@ def entity_type_segment(entity_type: object) -> str:
 def record_id_segment(record_id: object) -> str:
     """Return a record id fit for a path, or refuse what only looks like one."""
     if not isinstance(record_id, str) or not _RECORD_ID.fullmatch(record_id):
-        raise EspoInputError(
-            f"{_described(record_id)} is not a record id",
-            hint="An id has letters, digits, '-' and '_' only; was an upstream task's result empty?",
-        )
+        raise EspoInputError(f"{_described(record_id)} is not a record id", hint=_id_hint(record_id))
     return record_id
 
 
@@ -288,8 +287,8 @@ def free_path(path: object) -> str:
     if sent is None:
         # Described and not shown: a whole URL may hold a user name and password.
         raise EspoInputError(
-            f"{_described(path)} is not a path below api/v1",
-            hint="Give it as in EspoCRM's docs, such as Lead/action/convert",
+            f"{_described(path, '/._-')} is not a path below api/v1",
+            hint="Give it as in EspoCRM's docs, such as Lead/action/convert: no host, no part that is empty or nothing but dots",
         )
     return sent
 
@@ -298,7 +297,7 @@ def _quoted_path(text: str) -> str | None:
     """Percent-encode a path; ``None`` if it has no such form or would lead elsewhere."""
     try:
         segments = [unquote(segment, errors="strict") for segment in text.split("/")]
-        if any(segment in ("", ".", "..") or "/" in segment or "\\" in segment for segment in segments):
+        if any(segment in ("", ".", "..") or _LEADS_ELSEWHERE.search(segment) for segment in segments):
             return None
         return "/".join(quote(segment, safe="") for segment in segments)
     except UnicodeError:
@@ -319,7 +318,11 @@ def check_headers(headers: Mapping[str, str]) -> None:
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise EspoInputError("A header's name cannot be sent", hint="Give only letters, digits and '-'")
         if name.lower() in _FRAMING_HEADERS or not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            raise EspoInputError(f"Header {name!r} cannot be sent")
+            raise EspoInputError(
+                f"Header {name!r} cannot be sent",
+                hint="A value is a text of ASCII characters on one line, without blanks around it; "
+                "lengths are the provider's to set",
+            )
 
 
 def merge_headers(*sets: Mapping[str, str]) -> dict[str, str]:
@@ -367,11 +370,26 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _described(value: object) -> str:
-    """Describe a value that may be somebody's e-mail address or name in the wrong place, without repeating it."""
+def _id_hint(value: object) -> str:
+    """Say where an id that is none may come from."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return "Was an upstream task's result empty, or a param not given?"
+    if isinstance(value, Mapping):
+        return "Give the record's id alone, such as lead.output['id'] or lead['id']"
+    if isinstance(value, str) and "{{" in value:
+        return "A template was not rendered: templates work in an operator's templated arguments only"
+    return "An id has letters, digits, '-' and '_' only"
+
+
+def _described(value: object, ok: str = "_-") -> str:
+    """Describe a value that may be somebody's e-mail address or name in the wrong place, without repeating it.
+
+    :param ok: characters beside letters and digits that are not to blame.
+    """
     if not isinstance(value, str):
-        return "None" if value is None else f"A {type(value).__name__}"
+        words = a_kind(value)
+        return words[0].upper() + words[1:]
     if not value.strip():
         return "An empty text"
-    odd = next((char for char in value if not (char.isalnum() or char in "_-")), None)
+    odd = next((char for char in value if not (char.isalnum() or char in ok)), None)
     return f"A text of {len(value)} characters" + (f" with {odd!r} in it" if odd else "")

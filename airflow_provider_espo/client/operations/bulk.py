@@ -41,6 +41,7 @@ from airflow_provider_espo.client.schema import EntitySchema
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.values import to_wire
 from airflow_provider_espo.client.wire import Operation, Record, entity_type_segment, record_id_segment
+from airflow_provider_espo.client.wording import a_kind
 
 WriteOperation = Literal["create", "update", "upsert", "delete"]
 
@@ -137,7 +138,7 @@ class Plan:
             )
         if isinstance(rows, str | bytes | bytearray | Mapping) or not isinstance(rows, Sequence):
             raise EspoInputError(
-                f"Rows are a {type(rows).__name__} and not a list of dicts",
+                f"Rows are {a_kind(rows)} and not a list of dicts",
                 hint="Give a list; of a generator make one with list(...)",
             )
         check_on_duplicate(on_duplicate)
@@ -214,7 +215,7 @@ class Plan:
     def _checked(self, row: object) -> Mapping[str, Any]:
         """Values of a row ready to be sent, or why they are not."""
         if not isinstance(row, Mapping):
-            raise EspoInputError(f"The row is a {type(row).__name__} and not a dict")
+            raise EspoInputError(f"The row is {a_kind(row)} and not a dict")
         if self._operation in ("create", "upsert"):
             return to_wire(row, self._key.schema)
         try:

@@ -74,7 +74,9 @@ def check_match_names(match_by: object) -> tuple[str, ...]:
     """Return the names of ``match_by``, or refuse what is not a list of names."""
     names = (match_by,) if isinstance(match_by, str) else match_by
     if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) and name for name in names):
-        raise EspoInputError("match_by is not a list of attribute names")
+        raise EspoInputError(
+            "match_by is not a list of attribute names", hint="Give those that make the key, such as ['emailAddress']"
+        )
     return tuple(dict.fromkeys(names))
 
 

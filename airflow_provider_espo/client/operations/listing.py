@@ -155,8 +155,6 @@ def count_records(state: ClientState, entity_type: str, **filters: Unpack[Filter
 def build_search(options: ListOptions) -> Search:
     """Check the parts of a search as users give them and put them together."""
     select, bool_filters = options.get("select"), options.get("bool_filters")
-    if isinstance(select, str) or isinstance(bool_filters, str):
-        raise EspoInputError("select and bool_filters are lists of names, not a text")
     where = options.get("where")
     return Search(
         where=check_where(where, rendered=True) if where is not None else (),
@@ -215,7 +213,7 @@ def _whole(name: str, value: object, *, least: int, most: int | None = None) -> 
     if isinstance(number, bool) or not isinstance(number, int):
         raise EspoInputError(f"{name} is not a whole number")
     if number < least:
-        raise EspoInputError(f"{name} is {number}, the least is {least}")
+        raise EspoInputError(f"{name} is {number}, the least is {least}", hint="Leave it out for the default")
     if most is not None and number > most:
         raise EspoInputError(f"{name} is {number}, the most that EspoCRM allows is {most}")
     return number

@@ -38,6 +38,7 @@ from airflow_provider_espo.client.wire import (
     record_id_segment,
     record_path,
 )
+from airflow_provider_espo.client.wording import a_kind
 
 OnDuplicate = Literal["fail", "skip", "update", "force"]
 
@@ -257,7 +258,7 @@ def check_attributes(attributes: object) -> Mapping[str, Any]:
     """Return attributes, or say why what was given are none."""
     if not isinstance(attributes, Mapping):
         raise EspoInputError(
-            f"Attributes are a {type(attributes).__name__} and not a dict",
+            f"Attributes are {a_kind(attributes)} and not a dict",
             hint="With a template that gives a dict, set render_template_as_native_obj=True in the DAG or pass "
             "XCom's output directly",
         )

@@ -16,6 +16,7 @@ from airflow_provider_espo.client.wire import (
     record_id_segment,
     record_path,
 )
+from airflow_provider_espo.client.wording import a_kind
 
 #: Ids in one request. EspoCRM links them one by one, so a long list takes long.
 _IDS_AT_ONCE = 100
@@ -101,5 +102,5 @@ def record_ids(related_ids: str | Sequence[str]) -> list[str]:
     if isinstance(related_ids, str):
         related_ids = [related_ids]
     if not isinstance(related_ids, Sequence):
-        raise EspoInputError(f"related_ids is a {type(related_ids).__name__} and not a list of ids")
+        raise EspoInputError(f"related_ids is {a_kind(related_ids)} and not a list of ids")
     return list(dict.fromkeys(record_id_segment(one) for one in related_ids))

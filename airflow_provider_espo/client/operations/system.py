@@ -19,6 +19,7 @@ from airflow_provider_espo.client.wire import (
     free_path,
     http_method,
 )
+from airflow_provider_espo.client.wording import a_kind
 
 #: Beginnings of the names of headers that say who sends a request.
 _OUR_HEADERS = ("x-api-key", "x-hmac-authorization", "authorization", "espo-authorization", "x-another-user", "cookie")
@@ -133,7 +134,7 @@ def _check_headers(headers: Mapping[str, str] | None) -> None:
     if headers is None:
         return
     if not isinstance(headers, Mapping):
-        raise EspoInputError(f"headers is a {type(headers).__name__} and not a dict")
+        raise EspoInputError(f"headers is {a_kind(headers)} and not a dict")
     check_headers(headers)
     if taken := sorted(name for name in headers if name.lower().startswith(_OUR_HEADERS)):
         raise EspoInputError(

@@ -101,7 +101,7 @@ def test_order_takes_any_letter_case() -> None:
         ({"select": []}, "names no attribute"),
         ({"select": ["id", ""]}, r"select\[1\] is empty"),
         ({"select": ["id, name"]}, r"select\[0\] is not a name"),
-        ({"select": ["id", None]}, r"select\[1\] is a name, not a NoneType"),
+        ({"select": ["id", None]}, r"select\[1\] is a name, not None"),
         ({"select": {"id"}}, "list of names, not a set"),
         ({"bool_filters": "onlyMy"}, "list of names, not a str"),
         ({"bool_filters": [""]}, r"bool_filters\[0\] is empty"),

@@ -117,7 +117,7 @@ def test_keys_come_in_one_order_whatever_order_they_were_written_in() -> None:
         ({"type": "expression", "attribute": "EQUAL:(a, 1)"}, "over its API"),
         ({"type": "equals", "value": 1}, r"where\[0\] \(equals\): the item has no attribute"),
         ({"type": "equals", "attribute": "", "value": 1}, "empty"),
-        ({"type": "equals", "attribute": 5, "value": 1}, "not a int"),
+        ({"type": "equals", "attribute": 5, "value": 1}, "not an int"),
         ({"type": "equals", "attribute": "account.name", "value": 1}, "accountName"),
         ({"type": "equals", "attribute": "a", "field": "b", "value": 1}, "Leave field out"),
         ({"type": "equals", "attribute": "a", "valu": 1}, "valu.*value"),
