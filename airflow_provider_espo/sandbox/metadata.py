@@ -101,6 +101,8 @@ def scope_metadata(entity_def: EntityDef) -> dict[str, Any]:
         "notifications": "object" in entity_def.traits,
         "acl": {"record": True, "boolean": "boolean", "admin": False}[entity_def.acl],
     }
+    if "lockable" in entity_def.traits:
+        found["lockable"] = True
     if entity_def.duplicate_check:
         found["duplicateCheckFieldList"] = list(entity_def.duplicate_check)
     if entity_def.status_field:

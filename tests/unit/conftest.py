@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_espo.client.state import forget_shared_states
 from tests.unit.crm import API_KEY, Crm, answering
+from tests.unit.sandbox_crm import SandboxCrm
 
 ConnectionSetter = Callable[..., str]
 
@@ -68,3 +69,13 @@ def crm(connect: ConnectionSetter) -> Iterator[Crm]:
     connect()
     with answering(Crm()) as one:
         yield one
+
+
+@pytest.fixture
+def sandbox_crm(connect: ConnectionSetter) -> Iterator[SandboxCrm]:
+    """A CRM that answers as the sandbox does, and the connection to it."""
+    one = SandboxCrm()
+    connect(password=one.credentials["api_key"])
+    with answering(one):
+        yield one
+    one.sandbox.close()

@@ -1,0 +1,543 @@
+"""Mass actions on the sandbox: what is refused, what is counted, what is done, what is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_espo.client.errors import (
+    EspoBadRequestError,
+    EspoConnectionError,
+    EspoError,
+    EspoForbiddenError,
+    EspoInputError,
+    EspoServerError,
+    EspoShortfallError,
+    EspoTimeoutError,
+    EspoUnknownNameError,
+)
+from airflow_provider_espo.hooks.espo import EspoHook
+from airflow_provider_espo.where import contains, equals, in_, starts_with
+from tests.unit.crm import Lost, Sent, TooLate, refusal
+from tests.unit.sandbox_crm import SandboxCrm
+
+GONE = "0123456789abcdef0"
+EMPTY_AND: dict[str, Any] = {"type": "and", "value": []}
+
+
+@pytest.fixture
+def hook(sandbox_crm: SandboxCrm) -> EspoHook:
+    return EspoHook()
+
+
+def leads(crm: SandboxCrm, count: int = 3, **values: Any) -> list[str]:
+    made = [crm.asker.create("Lead", **{"lastName": f"L{index}", "status": "New", **values}) for index in range(count)]
+    return [one["id"] for one in made]
+
+
+def statuses(crm: SandboxCrm) -> list[str]:
+    found = crm.asker.find("Lead", select=["status"], orderBy="id", order="asc", maxSize=200)
+    return [one["status"] for one in found["list"]]
+
+
+def lose_answer(crm: SandboxCrm, failure: type[Exception], *, carried_out: bool, path: str = "MassAction") -> None:
+    """Lose the answer to the first request to a path."""
+
+    def lose(sent: Sent) -> None:
+        if sent.path == path:
+            crm.live()
+            raise failure
+
+    crm.before, crm.after = (bool, lose) if carried_out else (lose, bool)
+
+
+# --- what is done and told
+
+
+def test_an_update_by_ids_tells_which_were_changed(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    first, second, _third = leads(sandbox_crm)
+    done = hook.mass_update("Lead", {"status": "Dead"}, ids=[second, first, first])
+    assert {**done, "ids": sorted(done["ids"])} == {"count": 2, "expected": 2, "ids": [first, second]}
+    assert statuses(sandbox_crm) == ["Dead", "Dead", "New"]
+
+
+def test_an_update_by_filter_tells_how_many_were_changed(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    leads(sandbox_crm)
+    leads(sandbox_crm, 1, lastName="Other")
+    done = hook.mass_update("Lead", {"status": "Dead"}, where=[starts_with("lastName", "L")])
+    assert done == {"count": 3, "expected": 3}
+    assert statuses(sandbox_crm) == ["Dead", "Dead", "Dead", "New"]
+
+
+def test_all_parts_of_a_filter_count(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    leads(sandbox_crm, 1, status="Converted")
+    leads(sandbox_crm, 1, lastName="Meier")
+    (meant,) = leads(sandbox_crm, 1, lastName="Nowak")
+    done = hook.mass_delete(
+        "Lead", where=[starts_with("lastName", "N")], primary_filter="actual", text_filter="Nowak", bool_filters=[]
+    )
+    assert done == {"count": 1, "expected": 1}
+    assert sandbox_crm.asker.send("GET", f"Lead/{meant}").status == 404
+    assert len(statuses(sandbox_crm)) == 2
+
+
+def test_a_deletion_by_ids_does_not_mind_what_is_gone_already(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    first, second, third = leads(sandbox_crm)
+    assert hook.mass_delete("Lead", ids=[first, second, GONE]) == {
+        "count": 2,
+        "expected": 3,
+        "ids": sorted([first, second]),
+    }
+    again = hook.mass_delete("Lead", ids=[first, second])
+    assert again == {"count": 0, "expected": 2, "ids": []}
+    assert sandbox_crm.asker.read("Lead", third)["id"] == third
+
+
+def test_many_ids_go_in_parts(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    ids = leads(sandbox_crm, 230)
+    done = hook.mass_update("Lead", {"status": "Dead"}, ids=ids)
+    assert (done["count"], sorted(done["ids"])) == (230, sorted(ids))
+    assert [len(one["params"]["ids"]) for one in sandbox_crm.posts("MassAction")] == [100, 100, 30]
+
+
+def test_values_are_sent_as_an_update_sends_them(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    from datetime import UTC, datetime
+
+    account = sandbox_crm.asker.create("Account", name="A")["id"]
+    opportunity = sandbox_crm.asker.create("Opportunity", name="O", amount=1, closeDate="2026-01-01", accountId=account)
+    hook.mass_update(
+        "Opportunity", {"closeDate": datetime(2026, 5, 1, tzinfo=UTC), "accountId": None}, ids=opportunity["id"]
+    )
+    changed = sandbox_crm.asker.read("Opportunity", opportunity["id"])
+    assert (changed["closeDate"], changed["accountId"]) == ("2026-05-01", None)
+
+
+def test_ids_of_a_link_can_be_added_and_removed(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    (lead,) = leads(sandbox_crm, 1)
+    team = sandbox_crm.credentials["variables"]["team_id"]
+    for what, after in (("add", [team]), ("remove", [])):
+        hook.mass_update("Lead", {"teamsIds": [team]}, ids=[lead], link_actions={"teamsIds": what})
+        assert sandbox_crm.asker.read("Lead", lead)["teamsIds"] == after
+
+
+def test_values_may_be_given_as_data_of_the_action(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    ids = leads(sandbox_crm, 2)
+    assert hook.mass_action("Lead", "update", data={"status": "Dead"}, ids=ids[:1])["count"] == 1
+    assert hook.mass_action("Lead", "update", data={"values": {"status": "Dead"}}, ids=ids[1:])["count"] == 1
+    assert statuses(sandbox_crm) == ["Dead", "Dead"]
+
+
+def test_other_actions_are_carried_out(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    opportunity = sandbox_crm.asker.create(
+        "Opportunity", name="O", amount=112, amountCurrency="USD", closeDate="2031-01-01"
+    )["id"]
+    done = hook.mass_action("Opportunity", "convertCurrency", data={"targetCurrency": "EUR"}, ids=[opportunity])
+    assert done == {"count": 1, "expected": 1, "ids": [opportunity]}
+    assert sandbox_crm.asker.read("Opportunity", opportunity)["amountCurrency"] == "EUR"
+    account = sandbox_crm.asker.create("Account", name="A")["id"]
+    hook.mass_action("Account", "lock", ids=[account])
+    assert sandbox_crm.asker.read("Account", account)["isLocked"] is True
+
+
+@pytest.mark.parametrize("what", [{"ids": []}, {"where": [equals("lastName", "nobody")]}])
+def test_nothing_is_sent_where_nothing_is_meant(sandbox_crm: SandboxCrm, hook: EspoHook, what: dict[str, Any]) -> None:
+    leads(sandbox_crm)
+    for background in (False, True):
+        done = hook.mass_update("Lead", {"status": "Dead"}, background=background, **what)
+        assert (done["count"], done["expected"]) == (0, 0)
+    assert sandbox_crm.posts("MassAction") == []
+
+
+def test_every_record_is_meant_only_if_told_so(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    leads(sandbox_crm)
+    assert hook.mass_update("Lead", {"status": "Dead"}, all_records=True) == {"count": 3, "expected": 3}
+    assert hook.mass_delete("Lead", where=[], all_records=True) == {"count": 3, "expected": 3}
+    assert statuses(sandbox_crm) == []
+
+
+def test_types_that_are_not_counted_are_counted_here(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    for index in range(3):
+        sandbox_crm.asker.create(
+            "Email", name=f"M{index}", subject=f"M{index}", status="Archived", **{"from": "a@example.com"}
+        )
+    done = hook.mass_delete("Email", where=[starts_with("name", "M")], dry_run=True)
+    assert (done["count"], len(done["ids"])) == (3, 3)
+
+
+# --- before: guard rails
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {},
+        {"where": []},
+        {"where": [{"type": "or", "value": []}]},
+        {"where": [EMPTY_AND]},
+        {"where": [{"type": "any", "attribute": "id"}]},
+        {"where": [{"type": "or", "value": [equals("status", "New"), EMPTY_AND]}]},
+        {"where": [contains("lastName", "%")]},
+        {"where": [{"type": "isNotNull", "attribute": "id"}]},
+        {"bool_filters": []},
+        {"text_filter": "%"},
+        {"text_filter": " * "},
+        {"where": [], "bool_filters": []},
+        {"where": None, "primary_filter": None},
+        {"all_records": False},
+        {"all_records": "yes"},
+    ],
+)
+def test_a_filter_that_leaves_no_record_out_is_refused(
+    sandbox_crm: SandboxCrm, hook: EspoHook, what: dict[str, Any]
+) -> None:
+    leads(sandbox_crm)
+    with pytest.raises(EspoInputError, match="all_records=True"):
+        hook.mass_delete("Lead", **what)
+    assert sandbox_crm.sent == []
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"ids": [GONE], "where": [equals("status", "New")]},
+        {"ids": [GONE], "text_filter": "x"},
+        {"ids": [], "all_records": True},
+        {"ids": {GONE}},
+        {"ids": 5},
+        {"ids": ["../Account"]},
+        {"ids": [""]},
+        {"ids": [None]},
+        {"where": "[]"},
+        {"where": [{"type": "equal", "attribute": "status", "value": "New"}]},
+        {"where": [equals("status", "New")], "max_records": -1},
+        {"where": [equals("status", "New")], "max_records": "5"},
+        {"where": [equals("status", "New")], "on_shortfall": "ignore"},
+        {"ids": ["a" * 17] * 2 + [f"{index:017x}" for index in range(1000)], "background": True},
+    ],
+)
+def test_contradictions_and_malformed_arguments_are_refused_before_anything_is_sent(
+    sandbox_crm: SandboxCrm, hook: EspoHook, what: dict[str, Any]
+) -> None:
+    with pytest.raises(EspoInputError):
+        hook.mass_delete("Lead", **what)
+    assert sandbox_crm.sent == []
+
+
+def test_an_argument_nobody_knows_is_refused(hook: EspoHook) -> None:
+    with pytest.raises(TypeError, match="max_record"):
+        hook.mass_delete("Lead", where=[equals("status", "New")], max_record=5)  # type: ignore[call-arg]
+
+
+def test_more_records_than_allowed_are_not_touched(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    leads(sandbox_crm)
+    where = [equals("status", "New")]
+    with pytest.raises(EspoInputError, match="3 records of Lead are meant, more than max_records \\(2\\)"):
+        hook.mass_update("Lead", {"status": "Dead"}, where=where, max_records=2)
+    assert hook.mass_update("Lead", {"status": "Dead"}, where=where, max_records=3)["count"] == 3
+
+
+def test_a_dry_run_counts_and_changes_nothing(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    ids = leads(sandbox_crm, 130)
+    by_filter = hook.mass_delete("Lead", where=[equals("status", "New")], dry_run=True)
+    assert by_filter == {"count": 130, "ids": sorted(ids)[:100], "dry_run": True}
+    by_ids = hook.mass_delete("Lead", ids=[ids[0], GONE], dry_run=True)
+    assert by_ids == {"count": 1, "ids": [ids[0]], "dry_run": True}
+    assert sandbox_crm.posts("MassAction") == []
+
+
+@pytest.mark.parametrize("attributes", [{"stauts": "Dead"}, {"createdAt": "2026-01-01 00:00:00"}, {"account": "x"}])
+def test_attributes_that_would_be_dropped_are_refused(
+    sandbox_crm: SandboxCrm, hook: EspoHook, attributes: dict[str, Any]
+) -> None:
+    with pytest.raises(EspoUnknownNameError):
+        hook.mass_update("Lead", attributes, ids=leads(sandbox_crm, 1))
+    assert sandbox_crm.posts("MassAction") == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "link_actions"),
+    [
+        ({}, None),
+        ("status", None),
+        ({"doNotCall": "perhaps"}, None),
+        ({"status": "Dead"}, {"teamsIds": "add"}),
+        ({"status": "Dead"}, {"status": "add"}),
+        ({"teamsIds": ["65a1b2c3d4e5f6001"]}, {"teamsIds": "insert"}),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(
+    sandbox_crm: SandboxCrm, hook: EspoHook, attributes: Any, link_actions: Any
+) -> None:
+    with pytest.raises(EspoInputError):
+        hook.mass_update("Lead", attributes, link_actions=link_actions, ids=leads(sandbox_crm, 1))
+    assert sandbox_crm.posts("MassAction") == []
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_an_unknown_action_is_refused_with_the_nearest_name(
+    sandbox_crm: SandboxCrm, hook: EspoHook, background: bool
+) -> None:
+    with pytest.raises(EspoUnknownNameError, match=r"'convert_currency'.*convertCurrency"):
+        hook.mass_action("Lead", "convert_currency", ids=[GONE], background=background)
+    assert sandbox_crm.posts("MassAction") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("app.massActions", {"update": {}, "score": {}}),
+        ("recordDefs.Lead.massActions", {"score": {"allowed": True}}),
+        ("clientDefs.Lead.massActionDefs", {"score": {"label": "Score"}}),
+        ("clientDefs.Lead.massActionList", ["__APPEND__", "score"]),
+    ],
+)
+def test_an_extensions_action_is_known_by_the_metadata(
+    sandbox_crm: SandboxCrm, hook: EspoHook, key: str, value: Any
+) -> None:
+    sandbox_crm.on("GET", "Metadata", lambda sent: value if sent.query["key"] == key else {})
+    sandbox_crm.on("POST", "MassAction", {"count": 1, "ids": [GONE]})
+    assert hook.mass_action("Lead", "score", ids=[GONE])["count"] == 1
+
+
+def test_a_name_may_go_unchecked(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    (lead,) = leads(sandbox_crm, 1)
+    with pytest.raises(EspoError, match="Mass action 'score' not found"):
+        hook.mass_action("Lead", "score", ids=[lead], validate=False)
+
+
+@pytest.mark.parametrize("action", ["", "a/b", "../x", None])
+def test_what_is_no_name_of_an_action_is_refused(sandbox_crm: SandboxCrm, hook: EspoHook, action: Any) -> None:
+    with pytest.raises(EspoInputError):
+        hook.mass_action("Lead", action, ids=[GONE])
+    assert sandbox_crm.sent == []
+
+
+def test_records_of_a_type_without_locking_are_not_locked(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    with pytest.raises(EspoUnknownNameError, match="Opportunity cannot be locked"):
+        hook.mass_action("Opportunity", "lock", ids=[GONE], background=True)
+    assert sandbox_crm.posts("MassAction") == []
+
+
+@pytest.mark.parametrize("data", [None, {}, {"targetCurrency": ""}, {"targetCurrency": "XXX"}])
+def test_a_conversion_into_no_currency_is_refused(sandbox_crm: SandboxCrm, hook: EspoHook, data: Any) -> None:
+    with pytest.raises(EspoInputError, match="urrency"):
+        hook.mass_action("Opportunity", "convertCurrency", data=data, ids=[GONE], background=True)
+    assert sandbox_crm.posts("MassAction") == []
+
+
+def test_formulas_are_recalculated_for_administrators_only(
+    sandbox_crm: SandboxCrm, hook: EspoHook, connect: Any
+) -> None:
+    ids = leads(sandbox_crm)
+    for background in (False, True):
+        with pytest.raises(EspoForbiddenError, match="for administrators"):
+            hook.mass_action("Lead", "recalculateFormula", ids=ids, background=background)
+    assert sandbox_crm.posts("MassAction") == []
+    made = sandbox_crm.credentials
+    connect("admin", login=made["admin_user"], password=made["admin_password"], extra={"auth_method": "basic"})
+    assert EspoHook("admin").mass_action("Lead", "recalculateFormula", ids=ids)["count"] == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("mass_update", {"attributes": {"status": "Dead"}, "ids": [GONE]}),
+        ("mass_delete", {"where": [equals("status", "New")]}),
+    ],
+)
+def test_a_background_job_that_would_fail_for_want_of_rights_is_not_started(
+    sandbox_crm: SandboxCrm, connect: Any, method: str, options: dict[str, Any]
+) -> None:
+    leads(sandbox_crm)
+    made = sandbox_crm.credentials
+    connect("sales", login=made["sales_user"], password=made["sales_password"], extra={"auth_method": "basic"})
+    with pytest.raises(EspoForbiddenError, match="mass update"):
+        getattr(EspoHook("sales"), method)("Lead", background=True, **options)
+    connect("limited", password=made["limited_api_key"])
+    with pytest.raises(EspoForbiddenError):
+        getattr(EspoHook("limited"), method)("Lead", background=True, **options)
+    assert sandbox_crm.posts("MassAction") == []
+
+
+# --- after: what was skipped
+
+
+def locked_account(crm: SandboxCrm) -> str:
+    account: str = crm.asker.create("Account", name="Locked", type="Customer")["id"]
+    crm.asker.ok("POST", "Action", {"entityType": "Account", "action": "lock", "id": account})
+    return account
+
+
+@pytest.mark.parametrize("by_filter", [False, True])
+@pytest.mark.parametrize("delete", [False, True])
+def test_what_was_skipped_without_a_word_is_named(
+    sandbox_crm: SandboxCrm, hook: EspoHook, by_filter: bool, delete: bool
+) -> None:
+    locked = locked_account(sandbox_crm)
+    free = sandbox_crm.asker.create("Account", name="Free", type="Customer")["id"]
+    what: Any = {"where": [equals("type", "Customer")]} if by_filter else {"ids": [locked, free]}
+
+    def work(**options: Any) -> Any:
+        if delete:
+            return hook.mass_delete("Account", **what, **options)
+        return hook.mass_update("Account", {"type": "Partner"}, **what, **options)
+
+    with pytest.raises(EspoShortfallError, match=locked) as caught:
+        work()
+    assert (caught.value.count, caught.value.expected, caught.value.record_ids) == (1, 2, [locked])
+    warned = work(on_shortfall="warn")
+    assert warned["skipped_ids"] == [locked]
+    # EspoCRM counts an update that changes nothing.
+    assert warned["count"] == (0 if delete or by_filter else 1)
+
+
+def test_an_update_with_a_value_that_is_not_valid_is_no_success(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    ids = leads(sandbox_crm)
+    with pytest.raises(EspoShortfallError) as caught:
+        hook.mass_update("Lead", {"status": "Nope"}, ids=ids)
+    assert sorted(caught.value.record_ids) == sorted(ids)
+    assert "Nope" not in str(caught.value)
+
+
+def test_an_id_that_is_not_there_is_a_shortfall_of_an_update(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    with pytest.raises(EspoShortfallError) as caught:
+        hook.mass_update("Lead", {"status": "Dead"}, ids=[*leads(sandbox_crm, 1), GONE])
+    assert caught.value.record_ids == [GONE]
+
+
+def test_of_a_filter_that_matches_much_only_the_number_is_known(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    leads(sandbox_crm, 250)
+    sandbox_crm.on("POST", "MassAction", {"count": 249})
+    with pytest.raises(EspoShortfallError, match="249 of 250") as caught:
+        hook.mass_update("Lead", {"status": "Dead"}, where=[equals("status", "New")])
+    assert caught.value.record_ids == []
+    result = hook.mass_update("Lead", {"status": "Dead"}, where=[equals("status", "New")], on_shortfall="warn")
+    assert result == {"count": 249, "expected": 250}
+
+
+def test_what_somebody_else_deleted_meanwhile_is_no_shortfall(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    ids = leads(sandbox_crm, 250)
+
+    def faster(sent: Sent) -> None:
+        if sent.path == "MassAction":
+            sandbox_crm.live()
+            sandbox_crm.asker.ok("DELETE", f"Lead/{ids[7]}")
+
+    sandbox_crm.before = faster
+    done = hook.mass_delete("Lead", where=[equals("status", "New")])
+    assert done == {"count": 249, "expected": 250}
+
+
+def test_skipped_records_of_other_actions_are_named_by_ids_only(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    sandbox_crm.on("POST", "MassAction", {"count": 1, "ids": ["65a1b2c3d4e5f6001"]})
+    with pytest.raises(EspoShortfallError) as caught:
+        hook.mass_action("Lead", "follow", ids=["65a1b2c3d4e5f6001", GONE])
+    assert caught.value.record_ids == [GONE]
+
+
+# --- lost answers
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+@pytest.mark.parametrize("delete", [False, True])
+def test_a_broken_connection_is_looked_after_in_the_records(
+    sandbox_crm: SandboxCrm, hook: EspoHook, carried_out: bool, delete: bool
+) -> None:
+    ids = leads(sandbox_crm)
+    lose_answer(sandbox_crm, Lost, carried_out=carried_out)
+    if delete:
+        assert hook.mass_delete("Lead", ids=ids)["count"] == 3
+        assert statuses(sandbox_crm) == []
+    else:
+        assert hook.mass_update("Lead", {"status": "Dead"}, ids=ids)["count"] == 3
+        assert statuses(sandbox_crm) == ["Dead"] * 3
+    assert len(sandbox_crm.posts("MassAction")) == (1 if carried_out else 2)
+
+
+@pytest.mark.parametrize("carried_out", [False, True])
+def test_a_request_by_filter_is_not_sent_again(sandbox_crm: SandboxCrm, hook: EspoHook, carried_out: bool) -> None:
+    leads(sandbox_crm)
+    lose_answer(sandbox_crm, Lost, carried_out=carried_out)
+    where = [equals("status", "New")]
+    if carried_out:
+        assert hook.mass_update("Lead", {"status": "Dead"}, where=where) == {"count": 3, "expected": 3}
+    else:
+        with pytest.raises(EspoConnectionError, match="is not known"):
+            hook.mass_update("Lead", {"status": "Dead"}, where=where)
+    assert len(sandbox_crm.posts("MassAction")) == 1
+
+
+def test_while_the_server_may_be_at_it_nothing_is_sent_again(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    ids = leads(sandbox_crm)
+    lose_answer(sandbox_crm, TooLate, carried_out=False)
+    with pytest.raises(EspoTimeoutError, match="is not known"):
+        hook.mass_update("Lead", {"status": "Dead"}, ids=ids)
+    assert len(sandbox_crm.posts("MassAction")) == 1
+
+
+def test_an_action_nobody_knows_is_not_sent_again(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    sandbox_crm.on("POST", "MassAction", Lost)
+    with pytest.raises(EspoConnectionError, match="is not known"):
+        hook.mass_action("Lead", "score", ids=[GONE], validate=False)
+    assert len(sandbox_crm.posts("MassAction")) == 1
+
+
+def test_an_action_that_does_no_harm_twice_is_sent_once_more(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    sandbox_crm.on("POST", "MassAction", Lost, {"count": 1, "ids": [GONE]})
+    assert hook.mass_action("Lead", "follow", ids=[GONE])["count"] == 1
+    sandbox_crm.on("POST", "MassAction", Lost)
+    with pytest.raises(EspoConnectionError):
+        hook.mass_action("Lead", "follow", ids=[GONE])
+    assert len(sandbox_crm.posts("MassAction")) == 4
+
+
+def test_an_error_in_the_middle_says_what_was_done_before(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    ids = leads(sandbox_crm, 150)
+    sandbox_crm.on("POST", "MassAction", {"count": 100, "ids": ids[:100]}, refusal(400, "No."))
+    with pytest.raises(EspoBadRequestError) as caught:
+        hook.mass_update("Lead", {"status": "Dead"}, ids=ids)
+    assert [one["id"] for one in caught.value.outcomes] == ids[:100]
+
+
+def test_what_could_not_be_looked_after_is_told(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    ids = leads(sandbox_crm)
+    sandbox_crm.on("POST", "MassAction", Lost)
+    sandbox_crm.on("GET", "Lead", refusal(403, "No."))
+    with pytest.raises(EspoConnectionError):
+        hook.mass_update("Lead", {"status": "Dead"}, ids=ids)
+
+
+@pytest.mark.parametrize("answer", [{}, {"count": None}, {"ids": "x"}, []])
+def test_an_answer_that_is_none_is_an_error(sandbox_crm: SandboxCrm, hook: EspoHook, answer: Any) -> None:
+    sandbox_crm.on("POST", "MassAction", answer)
+    sandbox_crm.on("GET", "Lead", {"total": 1, "list": [{"id": GONE}]})
+    with pytest.raises(EspoError, match="answer"):
+        hook.mass_delete("Lead", where=[in_("id", [GONE])])
+    with pytest.raises(EspoError, match="answer"):
+        hook.mass_delete("Lead", ids=[GONE])
+
+
+# --- in the background
+
+
+def test_a_background_job_is_started_and_can_be_asked_after(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    leads(sandbox_crm)
+    job = hook.mass_update("Lead", {"status": "Dead"}, where=[equals("status", "New")], background=True)
+    assert job["count"] == 3
+    assert hook.job_status("mass_action", job["job_id"])["status"] == "Pending"
+    assert statuses(sandbox_crm) == ["New"] * 3
+    sandbox_crm.pass_time(60)
+    told = hook.job_status("mass_action", job["job_id"])
+    assert (told["status"], told["processed"], told["succeeded"]) == ("Success", 3, True)
+    assert statuses(sandbox_crm) == ["Dead"] * 3
+
+
+def test_a_background_job_is_not_submitted_twice_within_a_try(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
+    leads(sandbox_crm)
+    for failure in (Lost, TooLate, refusal(502)):
+        sandbox_crm.sent.clear()
+        sandbox_crm.on("POST", "MassAction", failure)
+        with pytest.raises((EspoConnectionError, EspoTimeoutError, EspoServerError)):
+            hook.mass_delete("Lead", where=[equals("status", "New")], background=True)
+        assert len(sandbox_crm.posts("MassAction")) == 1
