@@ -6,7 +6,6 @@ functions: DAG files import this module through every operator.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -82,15 +81,18 @@ def mask(secret: JsonValue) -> None:
 async def amask(secret: JsonValue) -> None:
     """Do the same from an event loop.
 
-    Airflow's ``mask_secret`` waits for the supervisor and must not do so on the loop; ``amask_secret`` came
-    with 3.3.2. Before, the waiting is done on a thread.
+    Airflow's ``mask_secret`` waits for the supervisor and must not do so on the loop; ``amask_secret`` came with
+    3.3.2. Before, the waiting is done on a thread, and one that knows its loop: the triggerer of 3.1 talks to its
+    supervisor on the loop alone, and a thread of ``asyncio.to_thread`` would make it read answers out of order and end.
     """
     if not secret:
         return
     try:
         from airflow.sdk.log import amask_secret
     except ImportError:
-        await asyncio.to_thread(mask, secret)
+        from asgiref.sync import sync_to_async
+
+        await sync_to_async(mask)(secret)
     else:
         await amask_secret(secret)
 

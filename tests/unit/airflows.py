@@ -1,0 +1,41 @@
+"""Airflows of other versions: names that are elsewhere there, and those that are missing there."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import airflow.serialization.serialized_objects
+import pytest
+
+from airflow_provider_espo import compat
+
+#: Module with Airflow's exceptions for tasks.
+exceptions: Any = compat.airflow_exceptions()
+
+_serialized = airflow.serialization.serialized_objects
+#: ``DagSerialization`` since 3.2, before that ``SerializedDAG``.
+DagSerialization: Any = getattr(
+    _serialized, "DagSerialization" if hasattr(_serialized, "DagSerialization") else "SerializedDAG"
+)
+
+
+def hide_names(monkeypatch: pytest.MonkeyPatch, module: str, names: Sequence[str] | None) -> None:
+    """Make our imports of a module (or of names in it) fail as on an Airflow that does not have them."""
+    real_import: Callable[..., ModuleType] = builtins.__import__
+
+    def older_airflow(
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        ours = (globals or {}).get("__name__", "").startswith("airflow_provider_espo")
+        if ours and name == module and (names is None or set(names) & set(fromlist or ())):
+            raise ImportError(f"cannot import {fromlist} from {name}")
+        return real_import(name, globals, locals, fromlist, level)
+
+    monkeypatch.setattr(builtins, "__import__", older_airflow)
