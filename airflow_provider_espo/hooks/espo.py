@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
     from airflow_provider_espo.client.state import ClientState
     from airflow_provider_espo.client.sync import EspoClient
-    from airflow_provider_espo.client.wire import Operation, Stream
+    from airflow_provider_espo.client.wire import FileOperation, Operation, Stream
 
 T = TypeVar("T")
 
@@ -69,6 +69,10 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
 
     :param espo_conn_id: id of the Airflow connection, of type *EspoCRM*.
     """
+
+    # Airflow 3.1 looks for these two in the class itself, and not in what it inherits.
+    get_ui_field_behaviour = _ConnectionType.get_ui_field_behaviour
+    get_connection_form_widgets = _ConnectionType.get_connection_form_widgets
 
     def __init__(self, espo_conn_id: str = _ConnectionType.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -118,7 +122,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         """
         return self.client
 
-    def run(self, operation: Operation[T]) -> T:
+    def run(self, operation: FileOperation[T]) -> T:
         """Carry out one of the client's operations and return its result.
 
         :param operation: what one of the functions in ``client.operations`` returned for this hook's ``state``.
@@ -241,7 +245,7 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         """Return what operations work with."""
         return (await self.get_async_conn()).state
 
-    async def run(self, operation: Operation[T]) -> T:
+    async def run(self, operation: FileOperation[T]) -> T:
         """Carry out one of the client's operations and return its result.
 
         :param operation: what one of the functions in ``client.operations`` returned for the state of ``ready()``.

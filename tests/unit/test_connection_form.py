@@ -17,6 +17,7 @@ from airflow_provider_espo.connection_form import (
     ui_field_behaviour,
     widgets,
 )
+from airflow_provider_espo.hooks.espo import EspoHook
 
 
 def read(extra: dict[str, Any]) -> ClientConfig:
@@ -121,6 +122,10 @@ class TestWidgets:
         forms: Any = sys.modules["wtforms"]
         known = {forms.StringField, forms.IntegerField, forms.PasswordField, forms.BooleanField}
         assert {widget.field_class for widget in widgets().values()} <= known
+
+    def test_the_hook_offers_the_form_where_airflow_3_1_looks_for_it(self) -> None:
+        # It takes them from the class alone, and not from its bases.
+        assert {"get_connection_form_widgets", "get_ui_field_behaviour"} <= set(vars(EspoHook))
 
     def test_without_wtforms_there_are_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "wtforms", None)

@@ -109,12 +109,15 @@ class TestProvidersManager:
     def test_the_provider_is_found_under_its_distribution_name(self, manager: Any) -> None:
         provider = manager.providers["airflow-provider-espo"]
         assert provider.version == airflow_provider_espo.__version__
-        assert provider.data["documentation-url"].startswith("https://")
+        # Airflow before 3.3 leaves the space in that stands before it in the package's metadata.
+        assert provider.data["documentation-url"].strip().startswith("https://")
 
     def test_the_hook_loads_without_a_word_and_can_test_connections(self) -> None:
-        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
-
-        runtime: Any = ProvidersManagerTaskRuntime
+        runtime: Any
+        try:
+            from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as runtime
+        except ImportError:  # before Airflow 3.2 one manager knew it all
+            from airflow.providers_manager import ProvidersManager as runtime
         runtime()._cleanup()
         with capture_logs() as logged:
             hook = runtime().hooks["espo"]
@@ -125,11 +128,18 @@ class TestProvidersManager:
         assert hook.connection_id_attribute_name == "espo_conn_id"
         assert hook.connection_testable
 
-    def test_the_form_is_there_without_importing_the_hook(self, manager: Any) -> None:
+    @staticmethod
+    def form() -> Any:
+        """The connection form as Airflow gives it to the browser. Airflow 3.1 can do so once in a process."""
         from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
 
-        HookMetaService.hook_meta_data.cache_clear()
         (meta,) = [meta for meta in HookMetaService.hook_meta_data() if meta.connection_type == "espo"]
+        return meta
+
+    # Airflow 3.2 warns of what its own form service does.
+    @pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")
+    def test_the_form_is_there(self, manager: Any) -> None:
+        meta = self.form()
         assert meta.hook_name == "EspoCRM"
         assert meta.standard_fields is not None
         assert meta.standard_fields.host is not None
@@ -139,15 +149,13 @@ class TestProvidersManager:
         assert extra["auth_method"]["value"] == "api_key"
         assert extra["verify"]["value"] is True
 
+    @pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")
     def test_secrets_of_the_form_are_sensitive(self, manager: Any) -> None:
-        form = manager._connection_form_widgets_from_metadata
-        assert form["extra__espo__headers"].is_sensitive
-        assert form["extra__espo__proxies"].is_sensitive
-        assert not form["extra__espo__timeout"].is_sensitive
+        fields = self.form().extra_fields
+        hidden = {name for name, field in fields.items() if field["schema"].get("format") == "password"}
+        assert hidden == {"headers", "proxies"}
 
     def test_every_dotted_name_can_be_imported(self, manager: Any) -> None:
-        from airflow.sdk._shared.module_loading import import_string
-
         info = get_provider_info()
         for kind in ("hooks", "operators", "sensors", "triggers"):
             for group in info.get(kind, []):
@@ -155,6 +163,6 @@ class TestProvidersManager:
                     importlib.import_module(module)
         for kind in ("notifications", "extra-links"):
             for name in info.get(kind, []):
-                import_string(name)
+                pkgutil.resolve_name(name)
         for connection_type in info["connection-types"]:
-            import_string(connection_type["hook-class-name"])
+            pkgutil.resolve_name(connection_type["hook-class-name"])
