@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.listing import ListingOperator
-from airflow_provider_espo.operators.tries import earlier_tries_since
+from airflow_provider_espo.operators.tries import one_try
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -60,14 +60,14 @@ class EspoCreateRecordOperator(EspoOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the record."""
-        with self.hook as hook:
+        with self.hook as hook, one_try(context, "create") as since:
             result = hook.create_record(
                 self.entity_type,
                 self.attributes,
                 on_duplicate=self.on_duplicate,
                 match_by=self.match_by,
                 validate=self.validate,
-                look_for_earlier_since=earlier_tries_since(context, "create"),
+                look_for_earlier_since=since,
             )
         self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
         return result

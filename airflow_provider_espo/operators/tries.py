@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_espo import compat
+from airflow_provider_espo.client.errors import EspoError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,19 +22,46 @@ def earlier_tries_since(context: Context, what: str) -> datetime | None:
     :param context: Airflow's context.
     :param what: name of the piece of work, as a task may do several.
     """
-    task_instance = context["ti"]
-    # Clearing a task moves max_tries, a retry does not.
-    generation = int(getattr(task_instance, "max_tries", 0) or 0)
     store = compat.task_state_store(context)
     if store is not None:
-        key = f"espo_{what}_since_{generation}"
+        key = _key(context, what)
         since = store.get(key)
         if isinstance(since, str):
             return datetime.fromisoformat(since)
         store.set(key, datetime.now(UTC).isoformat())
         return None
-    first_try = generation - int(context["task"].retries or 0) + 1
-    if task_instance.try_number <= first_try:
+    first_try = _generation(context) - int(context["task"].retries or 0) + 1
+    if context["ti"].try_number <= first_try:
         return None
     start: datetime | None = context["dag_run"].start_date
     return start
+
+
+@contextmanager
+def one_try(context: Context, what: str) -> Iterator[datetime | None]:
+    """Give what :func:`earlier_tries_since` returns; a try that EspoCRM refused counts for nothing afterwards.
+
+    Otherwise a retry would look, find an equal record that another task had made meanwhile, and take it for its own:
+    the very duplicate for which the first try was refused. Without a task state store (before Airflow 3.3) nothing can
+    be remembered, and so nothing taken back.
+
+    :param context: Airflow's context.
+    :param what: name of the piece of work, as a task may do several.
+    """
+    since = earlier_tries_since(context, what)
+    try:
+        yield since
+    except EspoError as error:
+        store = compat.task_state_store(context)
+        if store is not None and since is None and not error.outcome_unknown:
+            store.delete(_key(context, what))
+        raise
+
+
+def _generation(context: Context) -> int:
+    # Clearing a task moves max_tries, a retry does not.
+    return int(getattr(context["ti"], "max_tries", 0) or 0)
+
+
+def _key(context: Context, what: str) -> str:
+    return f"espo_{what}_since_{_generation(context)}"

@@ -62,13 +62,18 @@ def create_once(state: ClientState, outgoing: Request, find: Finder) -> Operatio
     while True:
         try:
             return _with_id(outgoing, expect_object(outgoing, (yield outgoing))), None
-        except EspoDuplicateError:
+        except EspoDuplicateError as error:
             # After a first try that got lost: it may have been late and not in vain.
-            if not tries or (found := (yield from find(since))) is None:
+            if not tries:
+                raise
+            if (found := (yield from find(since))) is None:
+                error.outcome_unknown = True
                 raise
             return found.record, found
         except EspoError as error:
             if not outcome_is_unknown(error):
+                # Of this request it is known; an earlier one may still be carried out.
+                error.outcome_unknown = tries > 0
                 raise
             failure = error
         try:

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_espo.exceptions import (
     EspoDuplicateError,
+    EspoForbiddenError,
     EspoInputError,
     EspoTimeoutError,
     EspoUnknownNameError,
@@ -212,6 +213,30 @@ def test_a_cleared_task_creates_anew_and_its_retry_looks_from_then_on(crm: Crm, 
     assert crm.calls("GET", "Lead") == []
     run_task(task, ti=TaskInstance(try_number=3, max_tries=4), **stores)
     assert len(crm.calls("GET", "Lead")) >= 1
+
+
+def test_after_a_refusal_a_retry_does_not_take_the_other_record_for_its_own(crm: Crm) -> None:
+    # Another task of the same user made an equal one: EspoCRM refuses this one, however often it is tried.
+    crm.on("POST", "Lead", refusal(409, "duplicate"))
+    crm.on("GET", "Lead", page({"id": OTHER_LEAD, **ANNA}))
+    store = Store()
+    for try_number in (1, 2):
+        with pytest.raises(EspoDuplicateError):
+            run_task(create(retries=3), ti=TaskInstance(try_number=try_number, max_tries=3), store=store)
+
+
+def test_a_refusal_after_a_lost_try_does_not_end_the_looking(crm: Crm) -> None:
+    crm.on("POST", "Lead", TooLate, refusal(403))
+    crm.on("GET", "Lead", page())
+    store = Store()
+    with pytest.raises(EspoTimeoutError):
+        run_task(create(retries=3), ti=TaskInstance(try_number=1, max_tries=3), store=store)
+    with pytest.raises(EspoForbiddenError):
+        run_task(create(retries=3), ti=second_try(), store=store)
+    # What the first try had sent came late.
+    crm.on("GET", "Lead", page({"id": LEAD, **ANNA}))
+    result = run_task(create(retries=3), ti=TaskInstance(try_number=3, max_tries=3), store=store)
+    assert result == {"id": LEAD, "action": "created"}
 
 
 def test_a_broken_connection_is_looked_up_within_the_try(crm: Crm) -> None:

@@ -124,6 +124,19 @@ def test_a_record_that_was_late_is_no_duplicate_of_itself(fake: FakeEspo) -> Non
     assert len(fake.of("Lead")) == 1
 
 
+def test_a_refusal_after_a_lost_request_leaves_open_what_became_of_that(fake: FakeEspo) -> None:
+    fake.fail("POST", "Lead", before=True)
+
+    def refuse(call: Call) -> None:
+        if call.method == "POST" and fake.count("POST") == 2:
+            fake.add("Lead", lastName="Other", emailAddress=ANN["emailAddress"])
+
+    fake.before_each = refuse
+    with pytest.raises(EspoDuplicateError) as caught:
+        run(fake, create_record(make_state(), "Lead", ANN))
+    assert caught.value.outcome_unknown
+
+
 def test_a_duplicate_at_the_first_try_is_a_duplicate_even_if_one_made_it_oneself(fake: FakeEspo) -> None:
     fake.add("Lead", **ANN)
     with pytest.raises(EspoDuplicateError):
