@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_espo.hooks.espo import EspoAsyncHook, EspoHook
+from tests.unit.airflows import DagSerialization
 from tests.unit.test_building_blocks import TASKS, arguments_of, make
 
 ROOT = Path(__file__).parents[2]

@@ -29,7 +29,9 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def loaded_by(modules: list[str], *, forget: tuple[str, ...] = ("httpx", "requests")) -> list[str]:
+def loaded_by(
+    modules: list[str], *, forget: tuple[str, ...] = ("httpx", "requests", "airflow.triggers.base")
+) -> list[str]:
     """Names of the modules that importing these loads, once ``airflow.sdk`` is there.
 
     :param forget: modules to drop first, so that one that Airflow had loaded is seen if it is imported again.

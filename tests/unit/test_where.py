@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG, BaseOperator, task
-from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_espo import where
 from airflow_provider_espo.client.where_build import function_name
 from airflow_provider_espo.client.where_check import check_where
 from airflow_provider_espo.client.where_operators import OPERATORS
+from tests.unit.airflows import DagSerialization
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -12,12 +12,6 @@ import pytest
 import time_machine
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import (
-    AirflowRescheduleException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    TaskDeferred,
-)
 
 from airflow_provider_espo import exceptions
 from airflow_provider_espo.exceptions import (
@@ -30,6 +24,7 @@ from airflow_provider_espo.exceptions import (
 from airflow_provider_espo.operators.record import EspoListRecordsOperator
 from airflow_provider_espo.sensors.record import EspoRecordSensor
 from airflow_provider_espo.where import in_
+from tests.unit import airflows
 from tests.unit.crm import LEAD, Crm, Reply, page, refusal
 from tests.unit.running import TaskInstance, context_of, run_task
 
@@ -66,14 +61,14 @@ class Way:
         while True:
             try:
                 return run_task(task, ti=TaskInstance(first_reschedule=first))
-            except AirflowRescheduleException as later:
+            except airflows.exceptions.AirflowRescheduleException as later:
                 first = first or datetime.now(UTC)
                 self._traveller.move_to(later.reschedule_date)
 
     def _defer(self, task: EspoRecordSensor) -> Any:
         try:
             return run_task(task)
-        except TaskDeferred as deferred:
+        except airflows.exceptions.TaskDeferred as deferred:
             trigger, method, kwargs = deferred.trigger, deferred.method_name, deferred.kwargs
         # Airflow stores the trigger's arguments as JSON.
         path, arguments = trigger.serialize()
@@ -120,7 +115,7 @@ def test_what_comes_later_is_the_result(way: Way, crm: Crm) -> None:
 
 def test_nothing_in_time_is_a_time_out(way: Way, crm: Crm) -> None:
     crm.on("GET", "Lead", page())
-    with pytest.raises(AirflowSensorTimeout):
+    with pytest.raises(airflows.exceptions.AirflowSensorTimeout):
         way.wait(timeout=300)
     waited = datetime.now(UTC) - NOW
     assert timedelta(seconds=299.9) <= waited <= timedelta(seconds=420)
@@ -129,7 +124,7 @@ def test_nothing_in_time_is_a_time_out(way: Way, crm: Crm) -> None:
 @pytest.mark.parametrize("lenient", ["soft_fail", "never_fail"])
 def test_a_time_out_skips_if_told_so(way: Way, crm: Crm, lenient: str) -> None:
     crm.on("GET", "Lead", page())
-    with pytest.raises(AirflowSkipException):
+    with pytest.raises(airflows.exceptions.AirflowSkipException):
         way.wait(timeout=300, **{lenient: True})
 
 
@@ -163,10 +158,10 @@ def test_soft_fail_is_about_time_outs_and_not_about_errors(way: Way, crm: Crm) -
 
 def test_never_fail_skips_at_errors_too(way: Way, crm: Crm) -> None:
     crm.on("GET", "Lead", refusal(401))
-    with pytest.raises(AirflowSkipException):
+    with pytest.raises(airflows.exceptions.AirflowSkipException):
         way.wait(never_fail=True)
     crm.on("GET", "Lead", page(), refusal(401))
-    with pytest.raises(AirflowSkipException):
+    with pytest.raises(airflows.exceptions.AirflowSkipException):
         way.wait(never_fail=True)
 
 
@@ -196,8 +191,8 @@ def test_a_malformed_filter_is_refused_before_anything_is_sent(way: Way, crm: Cr
 # --- the triggerer
 
 
-def deferred(task: EspoRecordSensor, **given: Any) -> TaskDeferred:
-    with pytest.raises(TaskDeferred) as caught:
+def deferred(task: EspoRecordSensor, **given: Any) -> Any:
+    with pytest.raises(airflows.exceptions.TaskDeferred) as caught:
         run_task(task, **given)
     return caught.value
 
@@ -246,7 +241,7 @@ def test_the_trigger_gets_the_rendered_filter_in_plain_form_and_the_deadline(crm
 
 def test_a_time_that_is_over_after_the_first_look_needs_no_trigger(crm: Crm) -> None:
     crm.on("GET", "Lead", page())
-    with pytest.raises(AirflowSensorTimeout):
+    with pytest.raises(airflows.exceptions.AirflowSensorTimeout):
         run_task(sensor(deferrable=True, timeout=0))
     assert len(crm.calls("GET", "Lead")) == 1
 
@@ -265,7 +260,8 @@ def test_an_interval_that_would_hammer_the_server_is_refused_in_the_dag_file(wro
 
 
 def test_airflows_own_time_out_means_the_same_as_the_deadline() -> None:
-    for given, error in [({}, AirflowSensorTimeout), ({"soft_fail": True}, AirflowSkipException)]:
+    timed_out, skipped = airflows.exceptions.AirflowSensorTimeout, airflows.exceptions.AirflowSkipException
+    for given, error in [({}, timed_out), ({"soft_fail": True}, skipped)]:
         task = sensor(deferrable=True, **given)
         with pytest.raises(error):
             task.resume_execution("__fail__", {"error": "Trigger timeout"}, context_of(task))
@@ -292,7 +288,9 @@ def test_an_event_nobody_knows_is_an_error_and_no_success(event: dict[str, Any])
 
 def test_a_time_out_in_an_outage_says_so() -> None:
     task = sensor(timeout=60)
-    with pytest.raises(AirflowSensorTimeout, match="within 60 seconds; the last look failed: No connection"):
+    with pytest.raises(
+        airflows.exceptions.AirflowSensorTimeout, match="within 60 seconds; the last look failed: No connection"
+    ):
         task.execute_complete(context_of(task), {"status": "timeout", "last_error": "No connection"})
 
 
