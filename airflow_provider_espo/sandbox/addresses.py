@@ -90,7 +90,7 @@ class AddressBook:
             self._storage.execute(
                 f'UPDATE "{self._table}" SET "{name}" = ? WHERE id IN (SELECT "{self._key}" FROM "{self._links}"'
                 ' WHERE "entityId" = ? AND "entityType" = ? AND "primary" = 1 AND deleted = 0)',
-                [int(value), record_id, entity_type],
+                [int(bool(value)), record_id, entity_type],
             )
 
     def _unlink(self, entity_type: str, record_id: str) -> None:

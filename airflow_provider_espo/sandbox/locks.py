@@ -41,7 +41,7 @@ def check_change(change: Change) -> None:
         return
     for name in change.given:
         field_def = change.entity_def.fields.get(change.entity_def.attributes[name].field)
-        if field_def is None or "unlocked" in field_def.flags or not change.is_changed(name):
+        if field_def is None or "notLockable" in field_def.flags or not change.is_changed(name):
             continue
         label = "cannotModifyLockedRecord"
         raise ApiError(409, label, translated(label, {"field": field_label(field_def.name)}))

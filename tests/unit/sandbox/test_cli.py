@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airflow_provider_espo.sandbox import server
 from airflow_provider_espo.sandbox.cli import main
 
 
@@ -57,6 +60,7 @@ def test_unknown_type_to_fill(capsys: pytest.CaptureFixture[str]) -> None:
         (["--fill", "Lead=many"], "'Lead=many' is not of the form TYPE=COUNT"),
         (["--answer-after", "-1"], "'-1' is not a number of seconds"),
         (["--answer-after", "soon"], "'soon' is not a number of seconds"),
+        (["--job-delay", "-1"], "'-1' is not a number of seconds"),
         (["--answer-after", "nan"], "'nan' is not a number of seconds"),
         (["--verbose"], "unrecognized arguments: --verbose"),
     ],
@@ -68,3 +72,15 @@ def test_bad_argument_is_named(capsys: pytest.CaptureFixture[str], arguments: li
 def test_host_that_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
     message = complaint(capsys, "--host", "192.0.2.1", "--port", "0")
     assert message.startswith("espo sandbox: cannot listen on 192.0.2.1:0: ")
+
+
+def test_delays_are_those_of_the_server(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def refuse(**options: Any) -> None:
+        seen.update(options)
+        raise OSError(errno.EADDRINUSE, "in use")
+
+    monkeypatch.setattr(server, "SandboxServer", refuse)
+    complaint(capsys, "--job-delay", "0.5", "--answer-after", "7")
+    assert (seen["job_delay"], seen["answer_after"]) == (0.5, 7)

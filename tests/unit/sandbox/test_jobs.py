@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,19 +10,7 @@ import pytest
 from airflow_provider_espo.sandbox.definition_files import load_definitions
 from airflow_provider_espo.sandbox.jobs import Checkpoint, Job, Jobs, JobStopped
 from airflow_provider_espo.sandbox.storage import Storage
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.time = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
-
-    def __call__(self) -> dt.datetime:
-        return self.time
-
-    def go_on(self, seconds: float) -> None:
-        self.time += dt.timedelta(seconds=seconds)
+from tests.unit.sandbox.clock import Clock
 
 
 @pytest.fixture

@@ -116,3 +116,26 @@ def test_program_prints_its_url_writes_credentials_and_ends_on_request(tmp_path:
         _, errors = program.communicate(timeout=20)
     assert program.returncode == 0
     assert errors == ""
+
+
+def test_background_jobs_are_done_while_it_runs() -> None:
+    done = threading.Event()
+    with SandboxServer(job_delay=0) as server:
+        server.sandbox.jobs.register("probe", lambda job, checkpoint: done.set())
+        server.sandbox.jobs.add("probe", "nobody", {})
+        assert done.wait(20)
+
+
+def test_without_a_credentials_file_the_program_says_a_key_that_works() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-m", "airflow_provider_espo.sandbox", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert program.stdout is not None
+        url = program.stdout.readline().strip()
+        label, _, key = program.stdout.readline().strip().rpartition(" ")
+        assert label == "API key of the user airflow_key:"
+        assert requests.get(f"{url}/api/v1/Lead", headers={"X-Api-Key": key}, timeout=10).status_code == 200
+    finally:
+        program.terminate()
+        program.communicate(timeout=20)
