@@ -118,7 +118,7 @@ def test_failures_are_told(text: str, message: str) -> None:
 
 @pytest.mark.parametrize("text", ["ifThen(", ")", "(1", "1)) + ((1"])
 def test_parentheses_have_to_match(text: str) -> None:
-    with pytest.raises(FormulaSyntaxError, match="^Incorrect parentheses"):
+    with pytest.raises(FormulaSyntaxError, match=r"^Incorrect parentheses"):
         parse(text)
 
 
