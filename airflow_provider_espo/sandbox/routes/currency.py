@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_espo.sandbox import acl
+from airflow_provider_espo.sandbox import acl, php
 from airflow_provider_espo.sandbox.errors import ApiError
 from airflow_provider_espo.sandbox.http import CRASH
 
@@ -34,6 +34,8 @@ def set_rates(context: Context) -> bool:
     for code, rate in context.body.items():
         if code not in settings.currency_list or code == settings.base_currency:
             continue
+        if isinstance(rate, str) and php.is_numeric(rate):
+            rate = float(rate)  # noqa: PLW2901 - PHP takes a number in quotes for a number
         if isinstance(rate, bool) or not isinstance(rate, int | float):
             raise ApiError(500, body=CRASH)
         if rate < 0:
