@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.operators.base import EspoOperator
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class EspoRequestOperator(EspoOperator):
     :param response_filter: function of the decoded answer that returns what goes to XCom.
     :param espo_conn_id: Airflow connection. (templated)
     :return: the decoded JSON answer, or what ``response_filter`` makes of it; ``None`` for an empty answer.
+    :raises EspoInputError: ``response_filter`` is no function; when the task is made.
     :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
     """
 
@@ -47,6 +49,9 @@ class EspoRequestOperator(EspoOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if response_filter is not None and not callable(response_filter):
+            # Found out after the request, what was written would be written again by the next try.
+            raise EspoInputError("response_filter is not a function of the answer")
         self.method = method
         self.path = path
         self.query = query

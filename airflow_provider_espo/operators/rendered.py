@@ -32,8 +32,10 @@ def rows_to_ask_for(limit: object, max_xcom_rows: int) -> int:
 
     :param limit: what the task gave as limit, maybe rendered to a text.
     :param max_xcom_rows: rows that may go through XCom.
-    :raises EspoInputError: the limit is not a whole number.
+    :raises EspoInputError: the limit is not a whole number, or nothing could ever be pushed.
     """
+    if not isinstance(max_xcom_rows, int) or max_xcom_rows < 1:
+        raise EspoInputError("max_xcom_rows is not a whole number of 1 or more")
     number = whole_number("limit", limit)
     return max_xcom_rows + 1 if number is None else min(number, max_xcom_rows + 1)
 

@@ -27,7 +27,12 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     found.add_argument("--port", type=port, default=8090, help="port; 0 for any free one (default: %(default)s)")
     found.add_argument("--database", default=":memory:", metavar="FILE", help="SQLite file (default: in memory)")
-    found.add_argument("--credentials-file", type=Path, metavar="FILE", help="write keys, passwords and ids there")
+    found.add_argument(
+        "--credentials-file",
+        type=Path,
+        metavar="FILE",
+        help="write keys, passwords and ids there (default: print one API key)",
+    )
     found.add_argument("--demo-data", action="store_true", help="fill in a small CRM; a demo user answers new leads")
     found.add_argument(
         "--answer-after", type=seconds, default=4.0, metavar="SECONDS", help="the demo user's delay (default: 4)"
@@ -104,6 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server.stop()
         return complain(str(error))
     print(server.url, flush=True)
+    if not options.credentials_file:
+        # Without the file this is the only way to learn a key.
+        print(f"API key of the user airflow_key: {server.credentials['api_key']}", flush=True)
     signal.signal(signal.SIGTERM, interrupt)
     try:
         server.run()

@@ -58,6 +58,12 @@ def test_query_values_keep_their_types(crm: Crm) -> None:
     assert crm.sent[0].query["q"] == "a b"
 
 
+def test_a_response_filter_that_is_no_function_is_refused_before_anything_is_sent(crm: Crm) -> None:
+    with pytest.raises(EspoInputError, match="response_filter"):
+        request(method="POST", response_filter="answer['id']")
+    assert crm.sent == []
+
+
 def test_response_filter_makes_the_result_of_any_answer(crm: Crm) -> None:
     crm.on("GET", "Lead/action/convert", {"list": [{"id": "1"}, {"id": "2"}]}, Reply(200))
     assert run_task(request(response_filter=lambda answer: len(answer["list"]))) == 2

@@ -34,3 +34,9 @@ def test_never_more_is_read_than_is_needed_to_know_that_it_is_too_much(limit: in
     assert asked <= most + 1
     assert limit is None or asked <= limit
     assert asked == most + 1 or asked == limit
+
+
+@pytest.mark.parametrize("most", [0, -1, "1000", None])
+def test_a_bound_that_nothing_could_pass_is_refused(most: object) -> None:
+    with pytest.raises(EspoInputError, match=r"^max_xcom_rows is not a whole number of 1 or more\.$"):
+        rows_to_ask_for(None, most)  # type: ignore[arg-type]
