@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         convert,
         currency,
         email,
+        export,
         file_fields,
         finding,
+        imports,
         jobs,
         listing,
         posting,
@@ -77,7 +79,9 @@ else:
     convert = _Operations("convert")
     currency = _Operations("currency")
     email = _Operations("email")
+    export = _Operations("export")
     file_fields = _Operations("file_fields")
+    imports = _Operations("imports")
     finding = _Operations("finding")
     jobs = _Operations("jobs")
     listing = _Operations("listing")
@@ -285,6 +289,11 @@ class BlockingMethods:
     upload_attachment = blocking(attachments.upload_attachment)
     download_attachment = blocking(attachments.download_attachment)
     attach_file = blocking(file_fields.attach_file)
+    start_export = blocking(export.start_export)
+    upload_import_file = blocking(imports.upload_import_file)
+    start_import = blocking(imports.start_import)
+    import_errors = blocking(imports.import_errors)
+    revert_import = blocking(imports.revert_import)
 
 
 class AsyncMethods:
@@ -335,3 +344,8 @@ class AsyncMethods:
     upload_attachment = awaiting(attachments.upload_attachment)
     download_attachment = awaiting(attachments.download_attachment)
     attach_file = awaiting(file_fields.attach_file)
+    start_export = awaiting(export.start_export)
+    upload_import_file = awaiting(imports.upload_import_file)
+    start_import = awaiting(imports.start_import)
+    import_errors = awaiting(imports.import_errors)
+    revert_import = awaiting(imports.revert_import)
