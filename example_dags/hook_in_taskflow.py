@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
     catchup=False,
     tags=["espo", "example"],
     doc_md=__doc__,
-    default_args={"retries": 2},
+    default_args={"retries": 2, "retry_delay": pendulum.duration(seconds=30)},
     params={
         "team_id": Param("", type="string", title="Id of the team; empty: all regular users"),
         "source": Param("Web Site", type="string", title="Source of the leads"),

@@ -39,7 +39,7 @@ REPORT_DIR = Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "l
     catchup=False,
     tags=["espo", "example"],
     doc_md=__doc__,
-    default_args={"retries": 2},
+    default_args={"retries": 2, "retry_delay": pendulum.duration(seconds=30)},
     params={
         "file": Param(str(HERE / "data" / "leads.csv"), type="string", title="CSV file with the leads"),
         "target_list": Param("Trade fair 2026", type="string", title="Name of the target list"),
