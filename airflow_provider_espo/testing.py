@@ -89,7 +89,8 @@ def espo_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[EspoSandbox]:
     from airflow_provider_espo.client.state import forget_shared_states
     from airflow_provider_espo.sandbox.server import SandboxServer
 
-    with SandboxServer() as server:
+    # Background jobs are done at once: tests have no time to wait.
+    with SandboxServer(job_delay=0.1) as server:
         sandbox = EspoSandbox(server)
         monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", sandbox.connection)
         yield sandbox
