@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -102,8 +103,6 @@ def test_many_ids_go_in_parts(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
 
 
 def test_values_are_sent_as_an_update_sends_them(sandbox_crm: SandboxCrm, hook: EspoHook) -> None:
-    from datetime import UTC, datetime
-
     account = sandbox_crm.asker.create("Account", name="A")["id"]
     opportunity = sandbox_crm.asker.create("Opportunity", name="O", amount=1, closeDate="2026-01-01", accountId=account)
     hook.mass_update(
