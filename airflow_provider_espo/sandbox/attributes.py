@@ -218,10 +218,12 @@ def converted_attributes(owner: Owner) -> Iterator[AttributeDef]:
 
 
 def name_sql(entity_type: str, entity_defs: Mapping[str, EntityDef]) -> str | None:
-    """Expression of a record's name, with ``{t}`` for its table."""
+    """Expression of a record's name, with ``{t}`` for its table; where there are no names it is the id."""
     entity_def = entity_defs.get(entity_type)
-    if entity_def is None or "name" not in entity_def.fields:
+    if entity_def is None:
         return None
+    if "name" not in entity_def.fields:
+        return '{t}."id"'
     return PERSON_NAME_SQL if entity_def.is_person else '{t}."name"'
 
 

@@ -9,7 +9,7 @@ from airflow_provider_espo.sandbox.errors import ApiError
 from airflow_provider_espo.sandbox.values import broken_rule, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from airflow_provider_espo.sandbox.change import Change
     from airflow_provider_espo.sandbox.definitions import AttributeDef, Definitions, EntityDef, FieldDef
@@ -82,17 +82,28 @@ def check(change: Change, settings: Settings, definitions: Definitions) -> None:
     :param definitions: all types; what a role column takes is stated on the other side of its link
     :raises ApiError: 400 with the first field that breaks a rule
     """
+    for field_name, rule in broken_rules(change, settings, definitions):
+        raise validation_failure(change.entity_def, field_name, rule)
+
+
+def broken_rules(
+    change: Change, settings: Settings, definitions: Definitions, *, everything: bool = False
+) -> Iterator[tuple[str, str]]:
+    """Fields that break a rule, and the rule.
+
+    :param everything: whether to look at fields that are not in the body too
+    """
     entity_def = change.entity_def
     record = change.merged()
     touched = {entity_def.attributes[name].field for name in change.given}
     for field_def in entity_def.fields.values():
-        if not change.is_new and not is_touched(field_def, entity_def, touched):
+        if not change.is_new and not everything and not is_touched(field_def, entity_def, touched):
             continue
         rule = broken_rule(field_def, record, settings)
         if rule is None and field_def.columns and not has_valid_columns(field_def, entity_def, change, definitions):
             rule = "columnsValid"
         if rule is not None:
-            raise validation_failure(entity_def, field_def.name, rule)
+            yield field_def.name, rule
 
 
 def has_valid_columns(field_def: FieldDef, entity_def: EntityDef, change: Change, definitions: Definitions) -> bool:

@@ -173,6 +173,14 @@ class Records:
         self._tell("update", change)
         return updated_record(self._storage, self._serializer, change)
 
+    def save_imported(self, change: Change) -> None:
+        """Save a row of an import, which may state who made a record, and when. The caller has checked it."""
+        stated = {name: change.values[name] for name in ("createdAt", "createdById") if change.values.get(name)}
+        with self._storage.transaction():
+            self._save(change)
+            self._storage.update(change.entity_def.name, change.id, stated if change.is_new else {})
+        self._tell("create" if change.is_new else "update", change)
+
     # --- steps ---
 
     def _tell(self, what: str, change: Change) -> None:

@@ -47,6 +47,9 @@ SERVICE_TABLES = (
         PRIMARY KEY ("entityId", "entityType", "userId")) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS "NoteReaction" (
         "noteId" TEXT, "userId" TEXT, type TEXT, PRIMARY KEY ("noteId", "userId", type)) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS "ImportEntity" (
+        "importId" TEXT, "entityType" TEXT, "entityId" TEXT, "isImported" INTEGER, "isUpdated" INTEGER,
+        "isDuplicate" INTEGER)""",
     """CREATE TABLE IF NOT EXISTS "AuthToken" (
         token TEXT PRIMARY KEY, "userId" TEXT, secret TEXT, "isActive" INTEGER, "createdAt" TEXT)""",
     """CREATE TABLE IF NOT EXISTS "CustomField" (
@@ -64,6 +67,7 @@ SERVICE_INDEXES = (
     ("PhoneNumber", ("name",)),
     ("PhoneNumber", ("numeric",)),
     ("EntityPhoneNumber", ("phoneNumberId", "entityType")),
+    ("ImportEntity", ("importId",)),
     ("Job", ("status",)),
 )
 

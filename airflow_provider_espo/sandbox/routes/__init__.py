@@ -14,6 +14,7 @@ from airflow_provider_espo.sandbox.routes import (
     currency,
     exports,
     follow,
+    imports,
     later,
     mass_action,
     metadata,
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 
 #: Does a background job of a kind, see ``jobs.py``.
 JobKind = Callable[["Sandbox", "Job", "Checkpoint"], Mapping[str, Any] | None]
-JOB_KINDS: Mapping[str, JobKind] = {mass_action.KIND: mass_action.work, exports.KIND: exports.work}
+JOB_KINDS: Mapping[str, JobKind] = {
+    mass_action.KIND: mass_action.work,
+    exports.KIND: exports.work,
+    imports.KIND: imports.work,
+}
 
 
 def register_all(router: Router) -> None:
@@ -48,6 +53,7 @@ def register_all(router: Router) -> None:
         later,
         attachments,
         exports,
+        imports,
         follow,
         streams,
         notes,

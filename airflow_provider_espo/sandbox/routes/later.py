@@ -13,20 +13,12 @@ from airflow_provider_espo.sandbox.http import Context, Reply, Router, framework
 
 def register(router: Router) -> None:
     """Register the routes."""
-    router.add("POST", "/Import/file", import_file)
     router.add("POST", "/Webhook", webhook, action="create")
 
 
 def not_built(context: Context) -> Reply:
     """What a server without the endpoint answers."""
     return framework_error(context.request, [])
-
-
-def import_file(context: Context) -> Reply:
-    """Imports need their scope."""
-    if not acl.may(context.user, "Import", "create"):
-        raise ApiError(403, "")
-    return not_built(context)
 
 
 def webhook(context: Context) -> Reply:
