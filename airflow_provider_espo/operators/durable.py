@@ -216,6 +216,7 @@ class DurableJobOperator(EspoOperator):
                 job = self._submit(hook, memory)
             self._job_id = str(job["id"])
             if not job["finished"]:
+                self._stop_if_killed(job)
                 deadline = None if self.job_timeout is None else time.time() + self.job_timeout
                 if self.deferrable:
                     self._defer(memory, str(job["id"]), deadline)
@@ -350,18 +351,22 @@ class DurableJobOperator(EspoOperator):
             if left <= 0:
                 raise self._too_late(str(job["id"]), str(job["status"]), None)
             time.sleep(min(self.poll_interval, left))
-            if self._killed:
-                raise EspoJobError(
-                    f"The task was killed; {self.job_kind} {job['id']} goes on in EspoCRM",
-                    job_id=job["id"],
-                    kind=self.job_kind,
-                    job_status=job["status"],
-                )
+            self._stop_if_killed(job)
             now = hook.job_status(self.job_kind, str(job["id"]))
             if now != job:
                 self._log_progress("Waiting", now)
             job = now
         return job
+
+    def _stop_if_killed(self, job: Mapping[str, Any]) -> None:
+        # Airflow calls on_kill from a signal handler, and the task goes on where it was.
+        if self._killed:
+            raise EspoJobError(
+                f"The task was killed; {self.job_kind} {job['id']} goes on in EspoCRM",
+                job_id=job["id"],
+                kind=self.job_kind,
+                job_status=job["status"],
+            )
 
     def _finish(self, hook: EspoHook, job: Mapping[str, Any], memory: JobMemory) -> Any:
         if not job["succeeded"]:

@@ -168,7 +168,7 @@ class _MassOperator(DurableJobOperator):
             memory.begin()
             self._submitting = True
             try:
-                result = self._told(hook.run(work.carry_out(seen, self._stop_if_killed)))
+                result = self._told(hook.run(work.carry_out(seen, self._stop_amid)))
             except EspoError as error:
                 if not (outcome_is_unknown(error) or error.outcomes or isinstance(error, EspoShortfallError)):
                     memory.forget()
@@ -177,7 +177,7 @@ class _MassOperator(DurableJobOperator):
                 memory.remember(result=result)
         return result
 
-    def _stop_if_killed(self) -> None:
+    def _stop_amid(self) -> None:
         if self._killed:
             raise EspoJobError(f"The task was killed amid {self._in_words()}", kind=self.job_kind)
 

@@ -405,11 +405,12 @@ def test_a_kill_while_waiting_says_which_job_goes_on(
     assert (again["job_id"], jobs_submitted(sandbox_crm)) == (caught.value.job_id, 1)
 
 
+@WAYS
 def test_a_kill_amid_the_submission_says_that_it_may_be_carried_out(
-    sandbox_crm: SandboxCrm, capsys: pytest.CaptureFixture[str]
+    sandbox_crm: SandboxCrm, capsys: pytest.CaptureFixture[str], deferrable: bool
 ) -> None:
     leads(sandbox_crm)
-    task = mass_update()
+    task = mass_update(deferrable=deferrable)
 
     def kill(sent: Any) -> None:
         if sent.path == "MassAction":
