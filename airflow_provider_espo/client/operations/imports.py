@@ -175,7 +175,10 @@ def start_import(
     except EspoError as error:
         if not outcome_is_unknown(error):
             raise
-        found = yield from find_import(state, since - CLOCK_SKEW, attachment_id=attachment_id)
+        try:
+            found = yield from find_import(state, since - CLOCK_SKEW, attachment_id=attachment_id)
+        except EspoError as second:
+            raise error from second
         if found is None:
             raise
         return {"job_id": found, "created": 0, "updated": 0}
