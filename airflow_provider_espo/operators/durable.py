@@ -223,16 +223,20 @@ class DurableJobOperator(EspoOperator):
                 job = self._wait(hook, job, deadline)
             return self._finish(hook, job, memory)
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any], memory: Mapping[str, Any]) -> Any:
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any], memory: Mapping[str, Any] | None = None
+    ) -> Any:
         """Return the task's result, or raise what the job or the waiting ended in.
 
         :param context: Airflow's context.
         :param event: payload of the trigger's event.
-        :param memory: what was remembered when the task was deferred.
+        :param memory: what was remembered when the task was deferred. ``dag.test()`` hands on nothing but the event:
+            then it is what is in the store, and without a store nothing.
         """
         from airflow_provider_espo.sensors.events import result_of
 
-        known = JobMemory.resumed(context, f"{self.job_kind}_job", memory)
+        what = f"{self.job_kind}_job"
+        known = JobMemory(context, what) if memory is None else JobMemory.resumed(context, what, memory)
         self._job_id = known.job_id
         if event.get("status") == "timeout":
             raise self._too_late(known.job_id, None, event.get("last_error"))

@@ -131,10 +131,13 @@ class _MassOperator(DurableJobOperator):
         work = self._work(hook)
         hook.run(work.learn_effect())
         known = work.targets.ids if work.targets.ids is not None else tuple(memory.notes.get("ids") or ())
-        seen = Seen(int(memory.notes.get("expected") or 0), known)
+        expected = int(memory.notes.get("expected") or 0)
         if job is None:
-            return self._told(work.result(seen, int(memory.notes.get("done") or 0), None))
-        result = hook.run(work.compared(seen, int(job.get("processed") or 0)))
+            return self._told(work.result(Seen(expected, known), int(memory.notes.get("done") or 0), None))
+        processed = int(job.get("processed") or 0)
+        # Nothing was handed on from before the wait: then there is nothing to compare with but ids that were given.
+        expected = expected or len(work.targets.ids or ()) or processed
+        result = hook.run(work.compared(Seen(expected, known), processed))
         return self._told({**result, "job_id": job["id"]})
 
     @abstractmethod

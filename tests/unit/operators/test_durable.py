@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import TaskDeferred
+from tests.unit.airflows import TaskDeferred
 
 from airflow_provider_espo.client.state import forget_shared_states
 from airflow_provider_espo.exceptions import (
@@ -127,6 +127,18 @@ def test_an_error_while_waiting_comes_back_as_itself(sandbox_crm: SandboxCrm) ->
         with pytest.raises(Exception, match="401") as failed:
             resume(task, caught.value, event)
     assert type(failed.value).__name__ == "EspoAuthenticationError"
+
+
+@pytest.mark.parametrize("store", [Store(), None], ids=["store", "no store"])
+def test_a_test_of_the_dag_hands_on_nothing_but_the_event(sandbox_crm: SandboxCrm, store: Store | None) -> None:
+    leads(sandbox_crm)
+    task = mass_update(deferrable=True)
+    with sandbox_crm.waiting():
+        with pytest.raises(TaskDeferred) as caught:
+            run_task(task, store=store)
+        event = first_event(caught.value)
+        result = task.resume_execution("execute_complete", {"event": event}, context_of(task, store=store))
+    assert (result["count"], result["expected"]) == (3, 3)
 
 
 @pytest.mark.parametrize("wrong", [{"poll_interval": 0}, {"poll_interval": -1}, {"job_timeout": 0}])
