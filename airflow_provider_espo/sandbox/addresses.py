@@ -106,6 +106,10 @@ class AddressBook:
             [record_id, entity_type, address_id, int(primary)],
         )
 
+    def id_of(self, address: str) -> str:
+        """Id of an address, which is made if it is new."""
+        return self._find_or_create(address, "", {})
+
     def _find_or_create(self, address: str, default_type: str, values: Mapping[str, Any]) -> str:
         address = phone.canonical(address) if self._is_phone else address.strip()
         column, wanted = ("name", address) if self._is_phone else ("lower", address.lower())

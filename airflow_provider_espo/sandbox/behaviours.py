@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_espo.sandbox import attachments, posts
+from airflow_provider_espo.sandbox import attachments, emails, posts
 from airflow_provider_espo.sandbox.change import Change
 from airflow_provider_espo.sandbox.links import relation
 from airflow_provider_espo.sandbox.storage import Storage
@@ -28,6 +28,12 @@ STAGE_PROBABILITIES = {
 }
 #: Articles are shown by their order, the lowest first.
 FIRST_ARTICLE_ORDER = 9999
+
+
+def before_check(change: Change, storage: Storage) -> None:
+    """Put input in order before it is held against the rules of its fields."""
+    if change.entity_def.name == "Email":
+        emails.share_subject(change, storage)
 
 
 def before_save(change: Change, storage: Storage) -> None:
@@ -298,12 +304,14 @@ BEFORE_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "KnowledgeBaseArticle": (set_article_order, set_plain_body),
     "User": (check_user_name, keep_secrets),
     "Note": (posts.prepare,),
+    "Email": (set_relatives_of_parent, emails.prepare),
 }
 AFTER_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "Contact": (link_account_of_contact,),
     "Opportunity": (link_primary_contact,),
     "Case": (link_primary_contact,),
     "Note": (posts.finish,),
+    "Email": (emails.finish,),
 }
 
 

@@ -38,6 +38,12 @@ def parser() -> argparse.ArgumentParser:
         "--answer-after", type=seconds, default=4.0, metavar="SECONDS", help="the demo user's delay (default: 4)"
     )
     found.add_argument(
+        "--mail",
+        choices=("none", "accept", "refuse"),
+        default="none",
+        help="e-mails that are sent: no mail server, all accepted, or all refused (default: %(default)s)",
+    )
+    found.add_argument(
         "--job-delay", type=seconds, default=2.0, metavar="SECONDS", help="until a background job is done (default: 2)"
     )
     found.add_argument(
@@ -84,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(f"the folder of the credentials file is not there: {folder}")
     from airflow_provider_espo.sandbox.fixture import write_credentials
     from airflow_provider_espo.sandbox.server import SandboxServer
+    from airflow_provider_espo.sandbox.settings import Settings
     from airflow_provider_espo.sandbox.storage import StorageError
 
     try:
@@ -95,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             demo_data=options.demo_data,
             answer_after=options.answer_after,
             job_delay=options.job_delay,
+            settings=Settings(mail=options.mail),
         )
     except StorageError as error:
         return complain(str(error))

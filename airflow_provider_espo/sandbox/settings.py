@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ class Settings:
     :param duplicate_max_count: most records of a duplicate answer
     :param attachment_max_size: megabytes of an uploaded file
     :param inline_attachment_max_size: megabytes of a file within a text
+    :param mail: what becomes of e-mails that are sent: there is no server for them, or it takes or refuses them
     """
 
     version: str = "10.0.0"
@@ -42,5 +43,6 @@ class Settings:
     duplicate_max_count: int = 5
     attachment_max_size: int = 256
     inline_attachment_max_size: int = 20
+    mail: Literal["none", "accept", "refuse"] = "none"
     upload_max_size: float = 256
     global_search_types: tuple[str, ...] = ("Account", "Contact", "Lead", "Opportunity")

@@ -51,7 +51,7 @@ def list_of(context: Context, entity_def: EntityDef, conditions: Sequence[Condit
         user,
         attributes=[a.name for a in chosen],
         conditions=conditions,
-        no_total=params.no_total or context.request.flag("x-no-total"),
+        no_total=context.request.flag("x-no-total") or None,
     )
     records = sandbox.serializer.page(entity_def, found.rows, chosen, user, max_text=params.max_text_length)
     return {"total": found.total, "list": records}

@@ -130,8 +130,8 @@ def find(
         restricts); the searched type's table has the alias ``t``
     :param access: the user's rights, for filters that name attributes, links and other records; None for
         those of the roles
-    :param no_total: whether to do without counting; None for what the request says
-    :return: the page; nothing is counted for types that have counting disabled
+    :param no_total: whether to do without counting; None for what the request and the type say
+    :return: the page
     :raises ApiError: 400 or 403 with a reason, or 500, as a real server has it
     """
     query = build(storage, entity_def, params, user, conditions=conditions, access=access)
@@ -139,8 +139,9 @@ def find(
     if params.max_size < 0 or offset < 0:
         raise server_error()
     columns = _columns(entity_def, attributes)
-    uncounted = params.no_total if no_total is None else no_total
-    if uncounted or entity_def.count_disabled:
+    if no_total is None:
+        no_total = params.no_total or entity_def.count_disabled
+    if no_total:
         rows = storage.rows(*query.page(columns, params.max_size + 1, offset))
         return Collection(MORE if len(rows) > params.max_size else NO_MORE, rows[: params.max_size])
     rows = storage.rows(*query.page(columns, params.max_size, offset)) if params.max_size else []
