@@ -49,6 +49,8 @@ ARGUMENTS: dict[str, Any] = {
     "link": "targetLists",
     "related_ids": ["65a1b2c3d4e5f6001"],
     "path": "Lead",
+    "field": "file",
+    "attachment_id": "6746d1f3a0b1c2d42",
     "kind": "mass_action",
     "job_id": "6746d1f3a0b1c2d41",
     "action": "follow",
@@ -163,6 +165,12 @@ NOT_TEMPLATED = {
     "on_shortfall",
     "job_timeout",
     "overlap",
+    "replace",
+    "chunk_size",
+    "verify_content",
+    "skip_duplicate_check",
+    "silent",
+    "revert_on_failure",
 }
 
 
