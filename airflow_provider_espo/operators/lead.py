@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_espo.operators.base import EspoOperator
-from airflow_provider_espo.operators.tries import earlier_tries_since
+from airflow_provider_espo.operators.tries import one_try
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,7 +19,8 @@ class EspoConvertLeadOperator(EspoOperator):
     are checked before anything is written, and a try after a failure half-way uses the account and the contact that are
     there instead of making second ones: what was created is noted on the lead (``createdAccountId`` and the like) as
     soon as it is found. It is found as a record that the connection's user created since the first try, with the same
-    values, and that is no other lead's. What a cleared task created before counts only if the lead names it.
+    values, and that is no other lead's. Within one try nothing is sent twice: give the task ``retries``. What a cleared
+    task created before counts only if the lead names it.
 
     :param lead_id: id of the lead. (templated)
     :param records: what to create, by entity type (``Account``, ``Contact``, ``Opportunity``): attributes to set,
@@ -34,11 +35,13 @@ class EspoConvertLeadOperator(EspoOperator):
     :param match_by: attributes that have to agree for ``use_existing``, by entity type; by default the account's and
         opportunity's name and the contact's e-mail address. (templated)
     :param espo_conn_id: Airflow connection. (templated)
-    :return: ``{"lead_id", "account_id", "contact_id", "opportunity_id", "action"}``, action ``converted`` or
-        ``skipped``.
+    :return: ``{"lead_id", "account_id", "contact_id", "opportunity_id", "action", "not_carried_over"}``, action
+        ``converted`` or ``skipped``. The last is a list of activities and documents of the lead that the user may not
+        change, where a retry had to do what EspoCRM does otherwise; empty as a rule.
     :raises EspoInputError: a required attribute is missing, or a type cannot be converted into; nothing was changed.
     :raises EspoForbiddenError: the user may not create one of the types; nothing was changed.
     :raises EspoDuplicateError: duplicates were found and none may be used.
+    :raises EspoAmbiguousMatchError: it is not clear which record an earlier try created.
     :raises EspoConflictError: the lead is converted already and ``on_converted`` is ``fail``.
     """
 
@@ -74,7 +77,7 @@ class EspoConvertLeadOperator(EspoOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Convert the lead."""
-        with self.hook as hook:
+        with self.hook as hook, one_try(context, "convert") as since:
             result = hook.convert_lead(
                 self.lead_id,
                 records=self.records,
@@ -82,7 +85,11 @@ class EspoConvertLeadOperator(EspoOperator):
                 on_duplicate=self.on_duplicate,
                 on_converted=self.on_converted,
                 match_by=self.match_by,
-                look_for_earlier_since=earlier_tries_since(context, "convert"),
+                look_for_earlier_since=since,
             )
         self.log.info("Lead %s: %s", result["lead_id"], result["action"])
+        if result["not_carried_over"]:
+            self.log.warning(
+                "EspoCRM did not let this user change what hangs on the lead: %s", ", ".join(result["not_carried_over"])
+            )
         return result

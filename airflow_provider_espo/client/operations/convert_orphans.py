@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_espo.client.errors import EspoAmbiguousMatchError
 from airflow_provider_espo.client.operations.keys import read_whole
 from airflow_provider_espo.client.operations.lost import same_values
 from airflow_provider_espo.client.schema import EntitySchema
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.wire import Operation, build_request, record_path
 
-#: Set or changed by the conversion itself, so that they say nothing about which request created a record.
-_BY_THE_CONVERSION = frozenset({"accountId", "contactId", "contactsIds", "accountsIds", "originalLeadId"})
+#: Set or changed by the conversion itself, or shown only with an account (``title``), so that they say nothing about
+#: which request created a record.
+_BY_THE_CONVERSION = frozenset({"accountId", "contactId", "contactsIds", "accountsIds", "originalLeadId", "title"})
 
 
 def find_orphan(
@@ -34,14 +36,27 @@ def find_orphan(
     :param since: when the first try began.
     :param lead_id: id of the lead.
     :return: its id.
+    :raises EspoAmbiguousMatchError: there are several. One may belong to another lead that is being converted.
     """
     sent = {name: value for name, value in wire.items() if name not in _BY_THE_CONVERSION}
     outgoing = build_request("POST", record_path(entity_type), json=sent)
-    others: set[str] = set()
-    find = same_values(state, outgoing, schema, others)
-    while (found := (yield from find(since))) is not None:
+    seen: set[str] = set()
+    unclaimed: list[str] = []
+    find = same_values(state, outgoing, schema, seen)
+    while len(unclaimed) < 2 and (found := (yield from find(since))) is not None:
+        seen.add(found.id)
         whole = yield from read_whole(entity_type, found.id)
-        if whole is not None and whole.get("originalLeadId") in (None, lead_id):
+        owner = whole.get("originalLeadId") if whole is not None else None
+        if whole is not None and owner == lead_id:
             return found.id
-        others.add(found.id)
-    return None
+        if whole is not None and not owner:
+            unclaimed.append(found.id)
+    if len(unclaimed) > 1:
+        raise EspoAmbiguousMatchError(
+            f"More than one {entity_type} may be what an earlier try created for lead {lead_id}: "
+            f"{', '.join(unclaimed)}. Nothing was changed",
+            record_ids=unclaimed,
+            hint=f"Another lead with the same values may be under way: try again later. Or set created{entity_type}Id "
+            "of the lead to the right one, or delete those that are too many",
+        )
+    return unclaimed[0] if unclaimed else None
