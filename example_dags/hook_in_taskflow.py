@@ -12,10 +12,14 @@ from typing import Any
 
 import pendulum
 from airflow.sdk import Param, dag, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_espo.hooks.espo import EspoHook
 from airflow_provider_espo.where import equals, greater_than_or_equals, is_null, linked_with
+
+try:
+    from airflow.sdk.exceptions import AirflowFailException
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import AirflowFailException
 
 log = logging.getLogger(__name__)
 

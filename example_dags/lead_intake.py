@@ -19,13 +19,17 @@ from typing import Any
 import lead_cleaning
 import pendulum
 from airflow.sdk import Param, dag, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_espo.hooks.espo import EspoHook
 from airflow_provider_espo.operators.record import EspoUpsertRecordOperator
 from airflow_provider_espo.operators.relationship import EspoLinkOperator
 from airflow_provider_espo.sensors.record import EspoRecordSensor
 from airflow_provider_espo.where import linked_with, not_equals
+
+try:
+    from airflow.sdk.exceptions import AirflowFailException
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import AirflowFailException
 
 log = logging.getLogger(__name__)
 

@@ -5,15 +5,41 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import airflow.serialization.serialized_objects
 import pytest
 
 from airflow_provider_espo import compat
 
-#: Module with Airflow's exceptions for tasks.
-exceptions: Any = compat.airflow_exceptions()
+__all__ = [
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowRescheduleException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "TaskDeferred",
+    "DagSerialization",
+    "hide_names",
+]
+
+if TYPE_CHECKING:
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferred,
+    )
+else:
+    _exceptions = compat.airflow_exceptions()
+    AirflowFailException = _exceptions.AirflowFailException
+    AirflowNotFoundException = _exceptions.AirflowNotFoundException
+    AirflowRescheduleException = _exceptions.AirflowRescheduleException
+    AirflowSensorTimeout = _exceptions.AirflowSensorTimeout
+    AirflowSkipException = _exceptions.AirflowSkipException
+    TaskDeferred = _exceptions.TaskDeferred
 
 _serialized = airflow.serialization.serialized_objects
 #: ``DagSerialization`` since 3.2, before that ``SerializedDAG``.

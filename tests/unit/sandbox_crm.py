@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_espo.sandbox.application import Sandbox
 from airflow_provider_espo.sandbox.fixture import ensure_fixture
 from airflow_provider_espo.sandbox.http import Request
+from tests.unit.airflows import TaskDeferred
 from tests.unit.crm import Crm, Reply, Sent
 from tests.unit.running import context_of, run_task
 from tests.unit.sandbox.asking import Asker

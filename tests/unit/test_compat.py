@@ -12,7 +12,7 @@ from airflow.sdk._shared.secrets_masker import redact, reset_secrets_masker
 
 from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoConfigError
-from tests.unit.airflows import exceptions, hide_names
+from tests.unit.airflows import AirflowNotFoundException, hide_names
 
 
 @pytest.fixture(autouse=True)
@@ -105,11 +105,11 @@ class TestConnection:
     ) -> None:
         monkeypatch.setenv("AIRFLOW_CONN_CRM", json.dumps({"conn_type": "espo", "host": "crm", "extra": "{no json"}))
         # Airflow 3.1 itself calls it a connection that is not there.
-        with pytest.raises((EspoConfigError, exceptions.AirflowNotFoundException), match=r"not a JSON object|`crm`"):
+        with pytest.raises((EspoConfigError, AirflowNotFoundException), match=r"not a JSON object|`crm`"):
             get("crm")
 
     def test_an_unknown_connection_is_airflows_error(self, get: Callable[[str], tuple[Any, dict[str, Any]]]) -> None:
-        with pytest.raises(exceptions.AirflowNotFoundException, match="no_such_crm"):
+        with pytest.raises(AirflowNotFoundException, match="no_such_crm"):
             get("no_such_crm")
 
 

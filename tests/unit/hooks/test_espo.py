@@ -21,7 +21,7 @@ from airflow_provider_espo.client.config import secrets_of
 from airflow_provider_espo.client.sync import EspoClient
 from airflow_provider_espo.exceptions import EspoConfigError, EspoInputError, EspoNotFoundError
 from airflow_provider_espo.hooks.espo import EspoAsyncHook, EspoHook
-from tests.unit.airflows import exceptions
+from tests.unit.airflows import AirflowNotFoundException
 from tests.unit.crm import (
     API_KEY,
     LEAD,
@@ -91,7 +91,7 @@ def test_an_incomplete_connection_is_an_error_that_names_the_field(connect: Call
 
 
 def test_a_missing_connection_is_airflows_error() -> None:
-    with pytest.raises(exceptions.AirflowNotFoundException):
+    with pytest.raises(AirflowNotFoundException):
         EspoHook("nowhere").whoami()
 
 

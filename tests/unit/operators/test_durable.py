@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from tests.unit.airflows import TaskDeferred
 
 from airflow_provider_espo.client.state import forget_shared_states
 from airflow_provider_espo.exceptions import (
@@ -21,6 +20,7 @@ from airflow_provider_espo.exceptions import (
 )
 from airflow_provider_espo.operators.mass_action import EspoMassActionOperator, EspoMassUpdateOperator
 from airflow_provider_espo.where import equals
+from tests.unit.airflows import TaskDeferred
 from tests.unit.crm import Lost, answering, refusal
 from tests.unit.running import Store, TaskInstance, context_of, run_task
 from tests.unit.sandbox_crm import Killed, SandboxCrm, first_event, resume, run_deferrable, stored

@@ -11,12 +11,12 @@ from typing import Any
 import fsspec  # type: ignore[import-untyped]
 import pytest
 from airflow.sdk import ObjectStoragePath
-from airflow.sdk.exceptions import TaskDeferred
 from airflow.sdk.io import attach
 
 from airflow_provider_espo.exceptions import EspoConnectionError, EspoInputError, EspoJobError, EspoUnknownNameError
 from airflow_provider_espo.operators.job import EspoExportOperator, EspoImportOperator
 from airflow_provider_espo.where import equals
+from tests.unit.airflows import TaskDeferred
 from tests.unit.conftest import ConnectionSetter
 from tests.unit.crm import LEAD, answering
 from tests.unit.file_crm import Lost

@@ -6,17 +6,17 @@ import time
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    TaskDeferred,
-)
 
 from airflow_provider_espo.exceptions import EspoForbiddenError, EspoInputError, EspoJobError, EspoNotFoundError
 from airflow_provider_espo.hooks.espo import EspoHook
 from airflow_provider_espo.sensors.job import EspoJobSensor
 from airflow_provider_espo.where import equals
+from tests.unit.airflows import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 from tests.unit.crm import Reply, refusal
 from tests.unit.running import run_task
 from tests.unit.sandbox_crm import SandboxCrm, first_event, resume

@@ -24,7 +24,12 @@ from airflow_provider_espo.exceptions import (
 from airflow_provider_espo.operators.record import EspoListRecordsOperator
 from airflow_provider_espo.sensors.record import EspoRecordSensor
 from airflow_provider_espo.where import in_
-from tests.unit import airflows
+from tests.unit.airflows import (
+    AirflowRescheduleException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 from tests.unit.crm import LEAD, Crm, Reply, page, refusal
 from tests.unit.running import TaskInstance, context_of, run_task
 
@@ -61,14 +66,14 @@ class Way:
         while True:
             try:
                 return run_task(task, ti=TaskInstance(first_reschedule=first))
-            except airflows.exceptions.AirflowRescheduleException as later:
+            except AirflowRescheduleException as later:
                 first = first or datetime.now(UTC)
                 self._traveller.move_to(later.reschedule_date)
 
     def _defer(self, task: EspoRecordSensor) -> Any:
         try:
             return run_task(task)
-        except airflows.exceptions.TaskDeferred as deferred:
+        except TaskDeferred as deferred:
             trigger, method, kwargs = deferred.trigger, deferred.method_name, deferred.kwargs
         # Airflow stores the trigger's arguments as JSON.
         path, arguments = trigger.serialize()
@@ -115,7 +120,7 @@ def test_what_comes_later_is_the_result(way: Way, crm: Crm) -> None:
 
 def test_nothing_in_time_is_a_time_out(way: Way, crm: Crm) -> None:
     crm.on("GET", "Lead", page())
-    with pytest.raises(airflows.exceptions.AirflowSensorTimeout):
+    with pytest.raises(AirflowSensorTimeout):
         way.wait(timeout=300)
     waited = datetime.now(UTC) - NOW
     assert timedelta(seconds=299.9) <= waited <= timedelta(seconds=420)
@@ -124,7 +129,7 @@ def test_nothing_in_time_is_a_time_out(way: Way, crm: Crm) -> None:
 @pytest.mark.parametrize("lenient", ["soft_fail", "never_fail"])
 def test_a_time_out_skips_if_told_so(way: Way, crm: Crm, lenient: str) -> None:
     crm.on("GET", "Lead", page())
-    with pytest.raises(airflows.exceptions.AirflowSkipException):
+    with pytest.raises(AirflowSkipException):
         way.wait(timeout=300, **{lenient: True})
 
 
@@ -158,10 +163,10 @@ def test_soft_fail_is_about_time_outs_and_not_about_errors(way: Way, crm: Crm) -
 
 def test_never_fail_skips_at_errors_too(way: Way, crm: Crm) -> None:
     crm.on("GET", "Lead", refusal(401))
-    with pytest.raises(airflows.exceptions.AirflowSkipException):
+    with pytest.raises(AirflowSkipException):
         way.wait(never_fail=True)
     crm.on("GET", "Lead", page(), refusal(401))
-    with pytest.raises(airflows.exceptions.AirflowSkipException):
+    with pytest.raises(AirflowSkipException):
         way.wait(never_fail=True)
 
 
@@ -191,8 +196,8 @@ def test_a_malformed_filter_is_refused_before_anything_is_sent(way: Way, crm: Cr
 # --- the triggerer
 
 
-def deferred(task: EspoRecordSensor, **given: Any) -> Any:
-    with pytest.raises(airflows.exceptions.TaskDeferred) as caught:
+def deferred(task: EspoRecordSensor, **given: Any) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as caught:
         run_task(task, **given)
     return caught.value
 
@@ -241,7 +246,7 @@ def test_the_trigger_gets_the_rendered_filter_in_plain_form_and_the_deadline(crm
 
 def test_a_time_that_is_over_after_the_first_look_needs_no_trigger(crm: Crm) -> None:
     crm.on("GET", "Lead", page())
-    with pytest.raises(airflows.exceptions.AirflowSensorTimeout):
+    with pytest.raises(AirflowSensorTimeout):
         run_task(sensor(deferrable=True, timeout=0))
     assert len(crm.calls("GET", "Lead")) == 1
 
@@ -260,7 +265,7 @@ def test_an_interval_that_would_hammer_the_server_is_refused_in_the_dag_file(wro
 
 
 def test_airflows_own_time_out_means_the_same_as_the_deadline() -> None:
-    timed_out, skipped = airflows.exceptions.AirflowSensorTimeout, airflows.exceptions.AirflowSkipException
+    timed_out, skipped = AirflowSensorTimeout, AirflowSkipException
     for given, error in [({}, timed_out), ({"soft_fail": True}, skipped)]:
         task = sensor(deferrable=True, **given)
         with pytest.raises(error):
@@ -288,9 +293,7 @@ def test_an_event_nobody_knows_is_an_error_and_no_success(event: dict[str, Any])
 
 def test_a_time_out_in_an_outage_says_so() -> None:
     task = sensor(timeout=60)
-    with pytest.raises(
-        airflows.exceptions.AirflowSensorTimeout, match="within 60 seconds; the last look failed: No connection"
-    ):
+    with pytest.raises(AirflowSensorTimeout, match="within 60 seconds; the last look failed: No connection"):
         task.execute_complete(context_of(task), {"status": "timeout", "last_error": "No connection"})
 
 

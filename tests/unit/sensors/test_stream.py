@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_espo.exceptions import EspoForbiddenError, EspoInputError
 from airflow_provider_espo.sensors.stream import EspoStreamSensor
 from airflow_provider_espo.where import equals
+from tests.unit.airflows import AirflowRescheduleException, AirflowSensorTimeout, TaskDeferred
 from tests.unit.crm import Crm, Sent, refusal
 from tests.unit.running import Store, TaskInstance, context_of, run_task
 
