@@ -1,0 +1,71 @@
+"""One sandbox, a process of its own, for all tests of a test process; and the table at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_espo.client.state import forget_shared_states
+from tests.repeat.crm import Crm
+from tests.repeat.harness import Stage
+from tests.repeat.report import PROPERTY, lines
+
+
+@pytest.fixture(scope="session")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A sandbox whose background jobs are done at once, and the Airflow connections to it."""
+    file = tmp_path_factory.mktemp("sandbox") / "credentials.json"
+    command = [sys.executable, "-m", "airflow_provider_espo.sandbox", "--port", "0", "--job-delay", "0"]
+    with subprocess.Popen([*command, "--credentials-file", str(file)], stdout=subprocess.PIPE, text=True) as sandbox:
+        assert sandbox.stdout is not None
+        assert sandbox.stdout.readline(), "the sandbox did not start"
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        os.environ |= connections(found)
+        yield found
+        sandbox.terminate()
+    for name in connections(found):
+        del os.environ[name]
+    forget_shared_states()
+
+
+@pytest.fixture(scope="session")
+def stage(credentials: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Where scenarios are played."""
+    crm = Crm(credentials)
+    yield Stage(crm, tmp_path_factory.mktemp("runs"))
+    crm.close()
+
+
+def connections(credentials: dict[str, Any]) -> dict[str, str]:
+    """The connections ``espo_default`` of an API user and ``espo_admin``, as Airflow reads them."""
+    host = {"conn_type": "espo", "host": credentials["base_url"]}
+    admin = {
+        "login": credentials["admin_user"],
+        "password": credentials["admin_password"],
+        "extra": {"auth_method": "basic"},
+    }
+    return {
+        "AIRFLOW_CONN_ESPO_DEFAULT": json.dumps({**host, "password": credentials["api_key"]}),
+        "AIRFLOW_CONN_ESPO_ADMIN": json.dumps({**host, **admin}),
+    }
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what was killed where, and what came of it."""
+    found = [
+        value
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        for name, value in getattr(report, "user_properties", ())
+        if name == PROPERTY and getattr(report, "when", "") == "call"
+    ]
+    if found:
+        terminalreporter.section("killed and tried again")
+        for line in lines(found):
+            terminalreporter.write_line(line)
