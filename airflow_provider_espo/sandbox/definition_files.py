@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DATA_DIRECTORY = Path(__file__).parent / "data" / "entities"
 KEYS = frozenset(
     {"traits", "order", "text", "duplicates", "status", "acl", "stamps", "fields", "choices", "defaults"}
-    | {"computed", "links", "indexes", "hidden", "scope", "listed"}
+    | {"computed", "links", "indexes", "hidden", "scope", "listed", "selects", "metadata"}
 )
 TRAITS = frozenset(
     {"object", "stream", "stars", "optimisticConcurrency", "lockable", "countDisabled", "activity", "calendar"}
@@ -124,6 +124,7 @@ def parse_entity(name: str, data: Any) -> EntityDef:
         status_field=data.get("status"),
         indexes=tuple(tuple(index.split()) for index in data.get("indexes", [])),
         list_attributes=tuple(str(data.get("listed", "")).split()),
+        selects={name: tuple(str(line).split()) for name, line in data.get("selects", {}).items()},
         scope=data.get("scope", {}),
     )
 
@@ -145,8 +146,11 @@ def parse_fields(data: Mapping[str, Any], traits: frozenset[str]) -> dict[str, F
             fields[name] = replace(fields[name], default=defaults[name], has_default=True)
     for part in [part for field_def in fields.values() for part in parts_of(field_def)]:
         fields.setdefault(part.name, part)
-    if unknown := (choices.keys() | computed.keys() | defaults.keys()) - fields.keys():
+    shown = data.get("metadata", {}).get("fields", {})
+    if unknown := (choices.keys() | computed.keys() | defaults.keys() | shown.keys()) - fields.keys():
         raise DefinitionError(f"{min(unknown)}: no such field")
+    for name, properties in shown.items():
+        fields[name] = replace(fields[name], extra={**fields[name].extra, **properties})
     return fields
 
 
@@ -162,6 +166,10 @@ def parse_links(entity_type: str, data: Mapping[str, Any], fields: Mapping[str, 
             implicit = parse_link(entity_type, field_def.name, line)
             links.setdefault(field_def.name, replace(implicit, flags=implicit.flags | {"implicit"}))
         check_link_of(field_def, links)
+    for name, properties in data.get("metadata", {}).get("links", {}).items():
+        if name not in links:
+            raise DefinitionError(f"{name}: no such link")
+        links[name] = replace(links[name], extra={**links[name].extra, **properties})
     return links
 
 

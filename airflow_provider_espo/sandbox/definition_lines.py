@@ -198,7 +198,11 @@ def read_link_word(name: str, word: str, values: dict[str, Any]) -> None:
     if not value:
         raise DefinitionError(f"{name}: unknown word {word!r}")
     if key == "columns":
-        values["columns"] = {column: kind.partition("*")[0] for column, kind in pairs.items()}
+        kinds = {column: kind.partition("*")[0] for column, kind in pairs.items()}
+        values["columns"] = {column: kind.rstrip("0123456789") for column, kind in kinds.items()}
+        values["column_lengths"] = {
+            c: int(k.lstrip("abcdefghijklmnopqrstuvwxyz")) for c, k in kinds.items() if k[-1:].isdigit()
+        }
         values["column_defaults"] = {c: scalar(k.partition("*")[2]) for c, k in pairs.items() if "*" in k}
     elif key in LINK_PAIRS:
         values[LINK_PAIRS[key]] = pairs

@@ -147,6 +147,7 @@ class LinkDef:
     :param near_type: ``manyMany``: if not None, the middle table is shared by entity types and has
         ``entityType`` = this
     :param columns: ``manyMany``: the middle table's role columns: name -> ``varchar`` or ``bool``
+    :param column_lengths: their lengths, where stated
     :param conditions: ``manyMany``: column values of the middle table that rows of this link have
     :param column_attributes: column of the middle table -> attribute of *this* type that shows it when
         records of this type are listed from the other side
@@ -170,6 +171,7 @@ class LinkDef:
     near_type: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     column_defaults: Mapping[str, Any] = field(default_factory=dict)
+    column_lengths: Mapping[str, int] = field(default_factory=dict)
     conditions: Mapping[str, str] = field(default_factory=dict)
     column_attributes: Mapping[str, str] = field(default_factory=dict)
     flags: frozenset[str] = frozenset()
@@ -231,6 +233,7 @@ class EntityDef:
     :param duplicate_check: fields of the duplicate check; empty for none
     :param status_field: field that holds the status, if there is one
     :param list_attributes: attributes that come in lists whatever is selected
+    :param selects: attributes that come along with another one that is selected or ordered by
     :param scope: further properties for ``scopes`` in ``Metadata``
     """
 
@@ -248,6 +251,7 @@ class EntityDef:
     status_field: str | None = None
     indexes: tuple[tuple[str, ...], ...] = ()
     list_attributes: tuple[str, ...] = ()
+    selects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scope: Mapping[str, Any] = field(default_factory=dict)
 
     @property

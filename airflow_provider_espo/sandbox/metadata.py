@@ -83,10 +83,16 @@ def link_metadata(link: LinkDef) -> dict[str, Any]:
     if link.near_type is not None or link.conditions:
         found["relationName"] = link.middle[:1].lower() + link.middle[1:]
     if link.columns:
-        found["additionalColumns"] = {name: {"type": kind} for name, kind in link.columns.items()}
+        found["additionalColumns"] = {
+            name: {"type": kind}
+            | ({"len": link.column_lengths[name]} if name in link.column_lengths else {})
+            | ({"default": link.column_defaults[name]} if name in link.column_defaults else {})
+            for name, kind in link.columns.items()
+        }
     if link.column_attributes:
         found["columnAttributeMap"] = dict(link.column_attributes)
-    return found | {flag: True for flag in ("audited", "readOnly", "noJoin") if flag in link.flags}
+    found |= {flag: True for flag in ("audited", "readOnly", "noJoin") if flag in link.flags}
+    return found | dict(link.extra)
 
 
 def scope_metadata(entity_def: EntityDef) -> dict[str, Any]:

@@ -150,6 +150,7 @@ class Serializer:
         else:
             names = ["id", *select]
             names += self._companions(entity_def, names, order_by or entity_def.order_by, link)
+            names += [other for name in names for other in entity_def.selects.get(name, ())]
         chosen = (attributes.get(name) for name in dict.fromkeys(names))
         kinds = {"none", "emailData", "phoneData"}
         return [
