@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.client.errors import EspoJobError
 from airflow_provider_espo.operators.durable import DurableJobOperator
 from airflow_provider_espo.operators.import_file import Columns
 from airflow_provider_espo.operators.import_job import ImportJobOperator
@@ -127,7 +127,12 @@ class EspoExportOperator(DurableJobOperator):
         """Fetch the file."""
         attachment_id = None if job is None else job.get("attachment_id")
         if job is None or not attachment_id:
-            raise EspoInputError("The export ended without a file", hint="Look into EspoCRM's log (data/logs)")
+            raise EspoJobError(
+                "The export ended without a file",
+                job_id=None if job is None else job["id"],
+                kind=self.job_kind,
+                hint="Look into EspoCRM's log (data/logs)",
+            )
         file = hook.download_attachment(
             str(attachment_id), file_at("path", self.path), into_folder=is_folder(self.path)
         )
@@ -189,8 +194,8 @@ class EspoImportOperator(ImportJobOperator):
     :param job_timeout: seconds that a try waits for the job; ``None`` for as long as it takes.
     :param espo_conn_id: Airflow connection. (templated)
     :return: ``{"job_id", "created", "updated", "duplicates", "failed", "skipped", "errors_path", "size", "sha256"}``:
-        numbers of records, of rows that failed and of those that ``update`` found no record for; size and checksum of
-        the file; ``errors_path`` is ``None`` if no row failed.
+        numbers of records, of rows that failed (also those that ``update`` found no record for) and of those that
+        EspoCRM tells nothing of; size and checksum of the file; ``errors_path`` is ``None`` if no row failed.
     :raises EspoJobError: the import failed or did not end in time, or more than ``max_errors`` rows failed.
     :raises EspoForbiddenError: the user's role has no access to *Import*, or may not create such records.
     :raises EspoUnknownNameError: a column or default value that the server does not have.

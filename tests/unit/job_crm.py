@@ -26,6 +26,7 @@ class JobCrm(FileCrm):
         self.errors_of: dict[str, list[dict[str, Any]]] = {}
         self.ends_as: dict[str, str] = {"export": "Success", "import": "Complete"}
         self.looks_before_end = 1
+        self.duplicates = 0
         self._looks: dict[str, int] = {}
         self._ended_as: dict[str, str] = {}
 
@@ -94,7 +95,7 @@ class JobCrm(FileCrm):
             "createdAt": self.created_at,
             "importedCount": len(made),
             "updatedCount": len(found),
-            "duplicateCount": 0,
+            "duplicateCount": self.duplicates,
         }
         return {"id": import_id, "countCreated": 0, "countUpdated": 0, "manualMode": False}
 

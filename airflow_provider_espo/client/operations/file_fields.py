@@ -156,6 +156,9 @@ def find_attached(
 
 def explain_refusal(state: ClientState, error: EspoApiError, entity_type: str, field: str) -> Operation[None]:
     """Add to a refusal what the field takes."""
+    if (error.reason or "").startswith("No "):
+        # "No access to Document.": that is about rights and not about the file.
+        return
     try:
         definition = yield from metadata(state, f"entityDefs.{entity_type}.fields.{field}")
     except EspoError:

@@ -156,6 +156,12 @@ def test_a_wrong_export_is_refused_before_anything_is_started(
     assert crm.exports == {}
 
 
+def test_an_export_that_ended_without_a_file_is_an_error(crm: JobCrm, tmp_path: Path) -> None:
+    crm.on("GET", "Export/000000000000001e0/status", {"status": "Success", "attachmentId": None})
+    with pytest.raises(EspoJobError, match="without a file"):
+        run(export(str(tmp_path / "x")))
+
+
 @WAYS
 def test_an_export_that_failed_is_an_error_and_a_retry_starts_another(
     crm: JobCrm, tmp_path: Path, deferrable: bool
@@ -215,6 +221,11 @@ def test_an_import_is_waited_for_and_counted(crm: JobCrm, file: Path, deferrable
         "size": len(CSV),
         "sha256": result["sha256"],
     }
+
+
+def test_records_that_look_like_others_are_counted(crm: JobCrm, file: Path) -> None:
+    crm.duplicates = 1
+    assert run(load(file))["duplicates"] == 1
 
 
 def test_rows_may_be_given_instead_of_a_file(crm: JobCrm) -> None:
@@ -321,7 +332,7 @@ def test_rows_that_may_fail_are_counted(crm: JobCrm, file: Path, tmp_path: Path,
     assert result["errors_path"] == str(tmp_path / "Errors.csv")
 
 
-def test_rows_that_an_update_found_no_record_for_are_counted(crm: JobCrm, file: Path) -> None:
+def test_rows_of_which_espocrm_tells_nothing_are_counted(crm: JobCrm, file: Path) -> None:
     file.write_text("lastName,status\nNowak,Dead\nKral,New\n")
     result = run(load(file, columns=None, action="update", update_by=["lastName"]))
     assert (result["updated"], result["skipped"]) == (1, 1)

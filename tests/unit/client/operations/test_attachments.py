@@ -147,6 +147,13 @@ def test_a_refused_type_is_told_with_the_servers_reason_and_what_the_field_takes
         run(upload_attachment, b"MZ", **DOCUMENT_FILE, name="virus.exe")
 
 
+def test_a_want_of_rights_is_not_explained_by_what_the_field_takes(crm: FileCrm, run: Run, file: Path) -> None:
+    crm.fail("POST", "Attachment", refusal(403, "No access to Document."))
+    with pytest.raises(EspoForbiddenError, match="No access to Document") as caught:
+        run(upload_attachment, file, **DOCUMENT_FILE)
+    assert ".pdf" not in str(caught.value)
+
+
 def _definition(crm: FileCrm, key: str) -> Any:
     _, entity_type, *path = key.split(".")
     found: Any = crm._definitions[entity_type]
