@@ -10,10 +10,17 @@ from airflow_provider_espo.sandbox.metadata import entity_metadata, record_metad
 from airflow_provider_espo.sandbox.routes.common import need_admin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_provider_espo.sandbox.definitions import EntityDef
     from airflow_provider_espo.sandbox.settings import Settings
 
 #: Links and types that every user may know about, whatever the roles say.
 OPEN_TYPES = frozenset({"User", "Team", "Note", "Attachment"})
+#: What is true of the application whatever types it has: rights that no role can change.
+APP: Mapping[str, Any] = {
+    "acl": {"mandatory": {"scopeLevel": {"Portal": {"create": "no", "read": "all", "edit": "no", "delete": "no"}}}}
+}
 
 
 def register(router: Router) -> None:
@@ -25,17 +32,23 @@ def register(router: Router) -> None:
     router.add("PUT", "/Settings", change_settings, action="update")
 
 
-def build(context: Context) -> dict[str, Any]:
-    """Metadata of the entity types that the user may know about."""
+def known_types(context: Context) -> dict[str, EntityDef]:
+    """The entity types that the user may know about."""
     user = context.user
-    known = {
+    return {
         name: entity_def
         for name, entity_def in context.sandbox.storage.definitions.items()
         if user.is_admin
         or (entity_def.acl == "admin" and name in OPEN_TYPES)
         or any(acl.may(user, name, action) for action in acl.ACTIONS)
     }
+
+
+def build(context: Context) -> dict[str, Any]:
+    """Metadata of the entity types that the user may know about."""
+    known = known_types(context)
     return {
+        "app": APP,
         "entityDefs": {name: entity_metadata(entity_def) for name, entity_def in known.items()},
         "scopes": {name: scope_metadata(entity_def) for name, entity_def in known.items()},
         "recordDefs": {name: record_metadata(entity_def) for name, entity_def in known.items()},
