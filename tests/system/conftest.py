@@ -9,11 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_espo.hooks.espo import EspoHook
+from airflow_provider_espo.sensors.base import EspoSensor
+
+if TYPE_CHECKING:
+    from airflow_provider_espo.sandbox.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,13 @@ def airflow_database() -> None:
 
 
 @pytest.fixture
-def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Crm]:
+def sandbox_settings() -> Settings | None:
+    """What an administrator of the sandbox's CRM has set; a test module may have another one."""
+    return None
+
+
+@pytest.fixture
+def crm(monkeypatch: pytest.MonkeyPatch, sandbox_settings: Settings | None) -> Iterator[Crm]:
     """A sandbox with demo data, whose demo user answers new leads after a second; or the real server."""
     if given := os.environ.get("ESPO_CREDENTIALS"):
         credentials = json.loads(Path(given).read_text(encoding="utf-8"))
@@ -41,7 +51,7 @@ def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Crm]:
     from airflow_provider_espo.client.state import forget_shared_states
     from airflow_provider_espo.sandbox.server import SandboxServer
 
-    with SandboxServer(demo_data=True, answer_after=1) as server:
+    with SandboxServer(demo_data=True, answer_after=1, settings=sandbox_settings) as server:
         monkeypatch.setenv("AIRFLOW_CONN_ESPO_DEFAULT", _connection(server.credentials))
         with EspoHook() as hook:
             yield Crm(hook, is_real=False)
@@ -50,15 +60,20 @@ def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Crm]:
 
 @pytest.fixture
 def run_dag(airflow_database: None, crm: Crm) -> Callable[..., Any]:
-    """Run an example DAG to its end and return its DagRun."""
+    """Run an example DAG to its end and return its DagRun.
 
-    def run(dag_id: str, **params: Any) -> Any:
+    With ``patience``: seconds that its sensors wait, looking every second.
+    """
+
+    def run(dag_id: str, patience: float | None = None, **params: Any) -> Any:
         from airflow.utils.cli import get_bagged_dag
 
         dag = get_bagged_dag(bundle_names=None, dag_id=dag_id)
         for task in dag.tasks:
             # What fails here is meant to: nobody has to wait for the next try.
             task.retries = 0
+            if patience is not None and isinstance(task, EspoSensor):
+                task.timeout, task.poll_interval = patience, 1
         return dag.test(run_conf=params)
 
     return run
