@@ -60,7 +60,9 @@ def _values(seen: Any, place: str = "") -> Iterator[tuple[str, Any]]:
             yield from _values(value, f"{place} {name}")
     elif isinstance(seen, list) and seen:
         for index, value in enumerate(seen):
-            named = f"{value['type']} {value['record']['name']}" if isinstance(value, dict) and "record" in value else ""
+            named = (
+                f"{value['type']} {value['record']['name']}" if isinstance(value, dict) and "record" in value else ""
+            )
             yield from _values(value, f"{place} [{named or index}]")
     else:
         yield place, seen

@@ -186,12 +186,12 @@ SCENARIOS = (
         target_list,
     ),
     Scenario(
-        "upsert of 7 rows",
+        "upsert of 4 rows",
         WriteManyTask,
         lambda run: {
             "rows": [
                 {"lastName": f"Nr{n} {run.tag}", "emailAddress": f"n{n}.{run.tag}@example.com", "status": "Assigned"}
-                for n in range(6)
+                for n in range(3)
             ]
             + [lead_values(run, status="Assigned")]
         },

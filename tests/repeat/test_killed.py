@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.repeat.harness import Scenario, Stage, Wire
 from tests.repeat.report import PROPERTY, SAME, SENT_AGAIN, differences
-from tests.repeat.scenarios import SCENARIOS
+from tests.repeat.scenarios import BY_TITLE, SCENARIOS
 
-#: Tasks that are also killed twice in a row, and without a task state store (before Airflow 3.3).
+#: Tasks that are also killed twice in a row.
 TWICE = tuple(
-    one
-    for one in SCENARIOS
-    if one.title
-    in {
+    BY_TITLE[title]
+    for title in (
         "CreateRecord: a lead",
-        "ConvertLead: all three records",
+        "ConvertLead: on_duplicate=use_existing",
         "PostToStream: on a record, with a mention",
         "UploadAttachment: in chunks",
         "MassUpdate: in the background",
         "Import: create",
-    }
+    )
+)
+#: Without a task state store (before Airflow 3.3) a try knows only when the dag run began.
+WITHOUT_STORE = tuple(
+    BY_TITLE[title]
+    for title in (
+        "CreateRecord: a lead",
+        "ConvertLead: all three records",
+        "PostToStream: to a user",
+        "UploadAttachment: in one piece",
+        "MassDelete: in the background",
+        "Export: csv",
+        "Import: create",
+    )
 )
 BEFORE, AFTER = "before the request", "after its answer"
 Record = Callable[[str, object], None]
@@ -38,14 +48,14 @@ def test_killed_at_any_request_and_tried_again(stage: Stage, scenario: Scenario,
     expected, requests = stage.clean(scenario)
     points: list[tuple[str, str, str]] = []
     record_property(PROPERTY, {"title": scenario.title, "key": scenario.key, "points": points})
-    different: dict[str, Any] = {}
+    different: dict[str, list[str]] = {}
     for number, request in enumerate(requests, start=1):
         for how in (BEFORE, AFTER):
             wire = Wire(number, answered=how == AFTER)
             try:
                 found = stage.killed(scenario, wire)
             except Exception as error:
-                found = repr(error)
+                found = {"error": repr(error)}
             same = found == expected
             points.append((f"{how} {number}", request, SAME if same else "ANOTHER END STATE"))
             assert wire.dead or scenario.waits, f"the task ended before request {number}"
@@ -58,3 +68,22 @@ def test_killed_at_any_request_and_tried_again(stage: Stage, scenario: Scenario,
     points[:] = [(how, request, result if result == SAME else SENT_AGAIN) for how, request, result in points]
     assert different
     assert scenario.promise in " ".join(str(scenario.operator.__doc__).split())
+
+
+@pytest.mark.parametrize("scenario", TWICE, ids=_name)
+def test_killed_twice_in_a_row(stage: Stage, scenario: Scenario) -> None:
+    expected, requests = stage.clean(scenario)
+    for first in range(1, len(requests) + 1):
+        for second in range(1, len(requests) + 1, 4):
+            deaths = (Wire(first, answered=True), Wire(second, answered=bool(first % 2)))
+            found = stage.killed(scenario, *deaths)
+            assert not differences(expected, found), f"killed at {first}, then at {second}"
+
+
+@pytest.mark.parametrize("scenario", WITHOUT_STORE, ids=_name)
+def test_killed_without_a_task_state_store(stage: Stage, scenario: Scenario) -> None:
+    expected, requests = stage.clean(scenario, stored=False)
+    for number in range(1, len(requests) + 1):
+        for answered in (False, True):
+            found = stage.killed(scenario, Wire(number, answered=answered), stored=False)
+            assert not differences(expected, found), f"killed at {number}, answered: {answered}"

@@ -3,7 +3,8 @@
 EspoCRM does this for the records that it creates in the request that converts the lead. For those that were there
 before it is done here, as EspoCRM does it: the meetings and calls that the lead takes part in, and the e-mails whose
 parent it is, get the opportunity, or else the account, as parent; the contact takes part in the meetings and calls; the
-lead's documents are linked to account and opportunity. All of it may be done twice. Followers are not carried over:
+lead's documents are linked to account and opportunity. All of it may be done twice: who takes part already is not
+linked again, which would be told in the stream once more. Followers are not carried over:
 the API lets only a user's own following, or an administrator, change that.
 """
 
@@ -46,9 +47,7 @@ def carry_over(state: ClientState, lead: Record) -> Operation[list[str]]:
             path = record_path(entity_type, activity["id"])
             try:
                 if contacts and ids["Contact"]:
-                    yield from link(
-                        state, entity_type, str(activity["id"]), contacts, [str(ids["Contact"])], validate=False
-                    )
+                    yield from _let_take_part(state, entity_type, str(activity["id"]), contacts, str(ids["Contact"]))
                 if parent is not None and (activity.get("parentType"), activity.get("parentId")) != parent:
                     outgoing = build_request("PUT", path, json={"parentType": parent[0], "parentId": parent[1]})
                     expect_object(outgoing, (yield outgoing))
@@ -62,6 +61,15 @@ def carry_over(state: ClientState, lead: Record) -> Operation[list[str]]:
             except _NOT_FOR_US:
                 left.append(record_path(name, ids[name], "documents"))
     return left
+
+
+def _let_take_part(
+    state: ClientState, entity_type: str, activity_id: str, contacts: str, contact_id: str
+) -> Operation[None]:
+    it = {"type": "equals", "attribute": "id", "value": contact_id}
+    pager = pager_for(Search(where=[it], select=["id"]), state.config.page_size)
+    if not (yield from next_page(pager, record_path(entity_type, activity_id, contacts))):
+        yield from link(state, entity_type, activity_id, contacts, [contact_id], validate=False)
 
 
 def _rows(state: ClientState, lead: Record, name: str, select: list[str], left: list[str]) -> Operation[list[Any]]:

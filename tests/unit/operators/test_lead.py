@@ -565,6 +565,16 @@ def test_an_error_while_carrying_over_is_made_good_by_the_retry(crm: SandboxCrm)
     assert len(crm.asker.read("Meeting", there["Meeting"])["contactsIds"]) == 1
 
 
+def test_a_retry_links_nobody_who_takes_part_already(crm: SandboxCrm) -> None:
+    lead_id, store = lead(crm), Store()
+    there = hang_on(crm, lead_id)
+    run_task(convert(lead_id), store=store)
+    # The worker died before it could say so.
+    assert run_task(convert(lead_id), store=store, ti=RETRY)["action"] == "converted"
+    assert crm.calls("POST", f"Meeting/{there['Meeting']}/contacts") == []
+    assert len(crm.asker.read("Meeting", there["Meeting"])["contactsIds"]) == 1
+
+
 # --- many
 
 
