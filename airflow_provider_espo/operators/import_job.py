@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.client.errors import EspoError, EspoInputError, EspoJobError
 from airflow_provider_espo.operators.durable import DurableJobOperator
-from airflow_provider_espo.operators.import_file import Columns, ImportFile, check_csv_format, import_file
 from airflow_provider_espo.operators.paths import file_at, is_folder
 from airflow_provider_espo.operators.rendered import whole_number
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.operations.imports import ImportAction, ImportOptions
     from airflow_provider_espo.hooks.espo import EspoHook
     from airflow_provider_espo.operators.durable import JobMemory
+    from airflow_provider_espo.operators.import_file import Columns, ImportFile
 
 #: Rows with errors that are told in the error's text.
 _TOLD = 5
@@ -146,13 +146,15 @@ class ImportJobOperator(DurableJobOperator):
         return False
 
     def _file(self, hook: EspoHook) -> AbstractContextManager[ImportFile]:
+        from airflow_provider_espo.operators.import_file import import_file
+
         return import_file(
             hook,
             self.entity_type,
             path=self.path,
             rows=self.rows,
             columns=self.columns,
-            csv_format=check_csv_format(self.csv_format, of_rows=self.rows is not None),
+            csv_format=self._csv_format(),
         )
 
     def _options(self) -> ImportOptions:
@@ -164,8 +166,13 @@ class ImportJobOperator(DurableJobOperator):
             "silent": self.silent,
             "validate": self.validate,
         }
-        options.update(check_csv_format(self.csv_format, of_rows=self.rows is not None))  # type: ignore[typeddict-item]
+        options.update(self._csv_format())  # type: ignore[typeddict-item]
         return options
+
+    def _csv_format(self) -> dict[str, Any]:
+        from airflow_provider_espo.operators.import_file import check_csv_format
+
+        return check_csv_format(self.csv_format, of_rows=self.rows is not None)
 
     @staticmethod
     def _notes(file: ImportFile, attachment_id: str | None) -> dict[str, Any]:

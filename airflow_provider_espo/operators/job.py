@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_espo.client.errors import EspoJobError
 from airflow_provider_espo.operators.durable import DurableJobOperator
-from airflow_provider_espo.operators.import_file import Columns
 from airflow_provider_espo.operators.import_job import ImportJobOperator
 from airflow_provider_espo.operators.paths import file_at, is_folder
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.operations.export import ExportOptions
     from airflow_provider_espo.hooks.espo import EspoHook
     from airflow_provider_espo.operators.durable import JobMemory
+    from airflow_provider_espo.operators.import_file import Columns
 
 
 class EspoExportOperator(DurableJobOperator):
