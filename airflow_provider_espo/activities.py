@@ -14,8 +14,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeAlias
 
 from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.client.moments import is_date, parse, utc_text
+from airflow_provider_espo.client.wording import a_kind
 
 Moment: TypeAlias = datetime | date | str
+
+_TIMES = frozenset({"dateStart", "dateEnd", "dateStartDate", "dateEndDate"})
 
 
 def call(
@@ -73,8 +77,7 @@ def meeting(
     last = first if end is None else _day(end)
     if last < first:
         raise EspoInputError("The meeting ends before it begins")
-    days = {"dateStartDate": first.isoformat(), "dateEndDate": last.isoformat()}
-    return {"name": name, **days, **others}
+    return _joined({"name": name, "dateStartDate": first.isoformat(), "dateEndDate": last.isoformat()}, others)
 
 
 def task(
@@ -102,9 +105,9 @@ def task(
             times[f"{attribute}Date"] = _day(moment).isoformat()
         else:
             times[attribute] = _text(_time(moment))
-    if start is not None and due is not None and _last_moment(due) < _first_moment(start):
+    if start is not None and due is not None and _is_before(due, start):
         raise EspoInputError("The task is due before it begins")
-    return {"name": name, **times, **_assigned(assigned_user_id), **attributes}
+    return _joined({"name": name, **times}, _assigned(assigned_user_id) | attributes)
 
 
 def _timed(
@@ -115,11 +118,20 @@ def _timed(
     attributes: dict[str, Any],
 ) -> dict[str, Any]:
     begins = _time(start)
-    ends = _time(end) if end is not None else begins + (duration or timedelta())
+    try:
+        ends = _time(end) if end is not None else begins + (duration or timedelta())
+    except OverflowError:
+        raise EspoInputError("duration is too long") from None
     if ends < begins:
         raise EspoInputError("The end is before the start")
-    times = {"dateStart": _text(begins), "dateEnd": _text(ends)}
-    return {"name": name, **times, **attributes}
+    return _joined({"name": name, "dateStart": _text(begins), "dateEnd": _text(ends)}, attributes)
+
+
+def _joined(ours: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    # The other times among them: what is computed here and what is given there could contradict each other.
+    if both := sorted(_TIMES & others.keys()):
+        raise EspoInputError(f"{', '.join(both)}: give times as start, end, due or duration")
+    return ours | others
 
 
 def _or_default(end: Moment | None, duration: timedelta | float | None, default: timedelta) -> timedelta | None:
@@ -131,7 +143,10 @@ def _or_default(end: Moment | None, duration: timedelta | float | None, default:
         return default
     if isinstance(duration, bool) or not isinstance(duration, timedelta | int | float):
         raise EspoInputError("duration is not a timedelta or a number of seconds")
-    length = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
+    try:
+        length = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
+    except (ValueError, OverflowError):
+        raise EspoInputError("duration is not a timedelta or a number of seconds") from None
     if length < timedelta():
         raise EspoInputError("duration is below zero")
     return length
@@ -139,49 +154,58 @@ def _or_default(end: Moment | None, duration: timedelta | float | None, default:
 
 def _is_day(moment: Moment | None) -> bool:
     if isinstance(moment, str):
-        return len(moment.strip()) == len("2026-03-02")
+        return is_date(moment)
     return isinstance(moment, date) and not isinstance(moment, datetime)
 
 
 def _day(moment: Moment) -> date:
-    if isinstance(moment, str):
+    if isinstance(moment, str) and is_date(moment):
         try:
             return date.fromisoformat(moment.strip())
         except ValueError:
-            raise EspoInputError("A day is not one", hint="Write it as 2026-03-02") from None
-    if isinstance(moment, datetime):
-        raise EspoInputError("A day and a time are mixed: give two times or two days")
-    return moment
+            raise EspoInputError("A day is not in the calendar", hint="Write it as 2026-03-02") from None
+    if isinstance(moment, date) and not isinstance(moment, datetime):
+        return moment
+    # Tells what is wrong with it.
+    _time(moment)
+    raise EspoInputError("A day and a time are mixed: give two times or two days")
 
 
-def _time(moment: Moment) -> datetime:
-    if isinstance(moment, str):
-        try:
-            moment = datetime.fromisoformat(moment.strip())
-        except ValueError:
+def _local_time(moment: Moment) -> datetime:
+    """The time with the zone it is said in; UTC where none is said."""
+    if isinstance(moment, str) and not is_date(moment):
+        found = parse(moment)
+        if found is None:
             raise EspoInputError(
                 "A time is not one",
                 hint="Write it as 2026-03-02T10:00:00+02:00; a template is not rendered yet where it is written, so "
                 "call this in a @task",
-            ) from None
+            )
+        moment = found
     if not isinstance(moment, datetime):
-        raise EspoInputError("A day and a time are mixed: give two times or two days")
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        if isinstance(moment, str | date):
+            raise EspoInputError("A day and a time are mixed: give two times or two days")
+        raise EspoInputError(f"A time is {a_kind(moment)}", hint="Give a datetime, or ISO text")
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
-def _first_moment(moment: Moment) -> datetime:
-    if not _is_day(moment):
-        return _time(moment)
-    day = _day(moment)
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _time(moment: Moment) -> datetime:
+    try:
+        return _local_time(moment).astimezone(UTC)
+    except OverflowError:
+        raise EspoInputError("A time lies outside of the calendar") from None
 
 
-def _last_moment(moment: Moment) -> datetime:
-    return _first_moment(moment) + (timedelta(days=1) if _is_day(moment) else timedelta())
+def _is_before(moment: Moment, other: Moment) -> bool:
+    """Whether a time or day lies before another one: a day is one of the calendar that the time is said in."""
+    if _is_day(moment) or _is_day(other):
+        days = [_day(one) if _is_day(one) else _local_time(one).date() for one in (moment, other)]
+        return days[0] < days[1]
+    return _time(moment) < _time(other)
 
 
 def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S")
+    return utc_text(moment)
 
 
 def _assigned(user_id: str | None) -> dict[str, str]:

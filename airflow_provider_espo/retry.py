@@ -22,7 +22,7 @@ FINAL = (
     "EspoBadRequestError",
     "EspoNotFoundError",
     "EspoConflictError",
-    "EspoAmbiguousMatchError",
+    "EspoPreflightError",
     "EspoTLSError",
 )
 
@@ -39,11 +39,20 @@ PASSING = {
 def espo_retry_policy() -> ExceptionRetryPolicy:
     """Return a policy that fails at once where another try is in vain, and waits as long as it takes where it is not.
 
-    How often is still the task's ``retries``. Missing rights and other errors are retried as Airflow does by default.
+    How often is still the task's ``retries``. Missing rights, records that cannot be told apart and other errors are
+    retried as Airflow does by default: they may be mended, or settle, meanwhile.
+
+    :return: the policy, for the argument ``retry_policy`` of a task.
 
     :raises ImportError: Airflow is older than 3.3, which brought retry policies.
     """
-    from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+    try:
+        from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+    except ImportError as error:
+        raise ImportError(
+            "Retry policies came with Airflow 3.3, and this is an older one. Leave retry_policy out: the task's "
+            "retries and retry_delay then apply to every error"
+        ) from error
 
     passing = [
         RetryRule(
@@ -64,5 +73,5 @@ def espo_retry_policy() -> ExceptionRetryPolicy:
         )
         for name in FINAL
     ]
-    # The first rule that fits counts: a rule for a kind stands before that for what it is a kind of.
+    # The first rule that fits counts: EspoTLSError fits EspoTransportError too, and is final all the same.
     return ExceptionRetryPolicy(rules=[*final, *passing])

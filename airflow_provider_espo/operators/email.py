@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_espo.client.errors import EspoError
 from airflow_provider_espo.operators.base import EspoOperator
-from airflow_provider_espo.operators.tries import earlier_tries_since
+from airflow_provider_espo.operators.durable import JobMemory
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_espo.hooks.espo import EspoHook
 
 
 class EspoSendEmailOperator(EspoOperator):
     """Send an e-mail through EspoCRM, once over all tries.
 
-    It is stored as draft first, and the draft is sent. A retry finds the e-mail of an earlier try (created by the
-    connection's user since the first try, with the same values): what was sent is not sent again, a draft is sent now,
-    and one of which it is not known whether it was sent is an error that says so. A cleared task sends anew.
+    It is stored as draft first, and the draft is sent. A retry knows the draft of an earlier try by its id, which is
+    kept in Airflow's task state store (3.3 and later); otherwise it looks for an e-mail that the connection's user
+    created since the first try, with the same values. What was sent is not sent again, a draft is sent now, and one of
+    which it is not known whether it was sent is an error that says so. A cleared task sends anew.
 
     :param to: recipient or recipients. (templated)
     :param subject: subject. (templated)
@@ -82,8 +86,23 @@ class EspoSendEmailOperator(EspoOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the e-mail."""
+        memory = JobMemory(context, "email")
         with self.hook as hook:
-            result = hook.send_email(
+            just_made = False
+            if memory.job_id is None:
+                draft = self._draft(hook, memory)
+                memory.submitted(draft["id"])
+                just_made = draft["action"] == "created"
+            result = hook.send_draft(str(memory.job_id), just_made=just_made)
+        self.log.info("Email %s: %s", result["id"], result["action"])
+        return result
+
+    def _draft(self, hook: EspoHook, memory: JobMemory) -> dict[str, Any]:
+        earlier = memory.since
+        if earlier is None:
+            memory.begin()
+        try:
+            return hook.draft_email(
                 to=self.to,
                 subject=self.subject,
                 body=self.body,
@@ -94,7 +113,10 @@ class EspoSendEmailOperator(EspoOperator):
                 entity_type=self.entity_type,
                 record_id=self.record_id,
                 attachment_ids=self.attachment_ids,
-                look_for_earlier_since=earlier_tries_since(context, "email"),
+                look_for_earlier_since=earlier,
             )
-        self.log.info("Email %s: %s", result["id"], result["action"])
-        return result
+        except EspoError as error:
+            if earlier is None and not error.outcome_unknown:
+                # Otherwise a retry would take an equal e-mail of another task for its own.
+                memory.forget()
+            raise

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.listing import ListingOperator
+from airflow_provider_espo.operators.rendered import whole_number
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_espo.hooks.espo import EspoHook
 
 
 class _LinkOperator(EspoOperator):
@@ -24,7 +28,7 @@ class _LinkOperator(EspoOperator):
         entity_type: str,
         record_id: str,
         link: str,
-        related_ids: str | Sequence[str],
+        related_ids: str | Sequence[str] | None,
         validate: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -39,26 +43,76 @@ class _LinkOperator(EspoOperator):
 class EspoLinkOperator(_LinkOperator):
     """Link records to a record, such as leads to a target list. Safe to retry: those linked stay linked.
 
-    EspoCRM links one id after the other; an error at one leaves those before it linked. A link that is an attribute
+    Which records is said by ``related_ids``, or by a filter where the link allows it (those of a target list do).
+    EspoCRM would link *every* record if the filter is empty; that is refused here unless ``all_records`` is set.
+
+    By ids EspoCRM links one after the other; an error at one leaves those before it linked. A link that is an attribute
     of the record (``Contact.account``) is set by updating the attribute (``accountId``).
 
     :param entity_type: entity type of the record, such as ``TargetList``. (templated)
     :param record_id: its id. (templated)
     :param link: name of the link, such as ``leads``. (templated)
     :param related_ids: id or ids of the records to link; nothing is sent for an empty list. (templated)
-    :param validate: refuse a link that the server does not have.
+    :param where: instead of ids: list of items on the related records, see :mod:`airflow_provider_espo.where`; all must
+        hold. (templated)
+    :param primary_filter: instead of ids, or beside ``where``: one of EspoCRM's filters of the related records' type,
+        such as ``actual``. (templated)
+    :param all_records: ``True`` to mean every record there is.
+    :param max_records: with a filter: count first, and refuse to link more than this. (templated)
+    :param validate: refuse a link that the server does not have; with a filter it is always refused.
     :param espo_conn_id: Airflow connection. (templated)
-    :return: ``{"linked": n}``.
+    :return: ``{"linked": n}``: ids that were given, or records that matched.
+    :raises EspoInputError: neither ids nor a filter, or both; more records than ``max_records``. Nothing was linked.
     :raises EspoNotFoundError: the record or a related one does not exist.
+    :raises EspoForbiddenError: no right, or the link cannot be filled by a filter.
     :raises EspoNothingDoneError: EspoCRM answered that it did nothing.
     """
+
+    template_fields: Sequence[str] = (*_LinkOperator.template_fields, "where", "primary_filter", "max_records")
+    template_fields_renderers = {"where": "json"}
+
+    def __init__(
+        self,
+        *,
+        related_ids: str | Sequence[str] | None = None,
+        where: Sequence[Mapping[str, Any]] | None = None,
+        primary_filter: str | None = None,
+        all_records: bool = False,
+        max_records: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(related_ids=related_ids, **kwargs)
+        self.where = where
+        self.primary_filter = primary_filter
+        self.all_records = all_records
+        self.max_records = max_records
+        # Ids of another task that turn out to be none are no reason to go by a filter.
+        self._by_ids = related_ids is not None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Link the records."""
         with self.hook as hook:
-            result = hook.link(self.entity_type, self.record_id, self.link, self.related_ids, validate=self.validate)
+            result = self._by_their_ids(hook) if self._by_ids else self._by_filter(hook)
         self.log.info("%s %s: %d linked by %s", self.entity_type, self.record_id, result["linked"], self.link)
         return result
+
+    def _by_their_ids(self, hook: EspoHook) -> dict[str, Any]:
+        if self.where is not None or self.primary_filter or self.all_records or self.max_records is not None:
+            raise EspoInputError("Give related_ids or a filter, not both")
+        if self.related_ids is None:
+            raise EspoInputError("related_ids turned out to be None")
+        return hook.link(self.entity_type, self.record_id, self.link, self.related_ids, validate=self.validate)
+
+    def _by_filter(self, hook: EspoHook) -> dict[str, Any]:
+        return hook.link_matching(
+            self.entity_type,
+            self.record_id,
+            self.link,
+            where=self.where,
+            primary_filter=self.primary_filter,
+            all_records=self.all_records,
+            max_records=whole_number("max_records", self.max_records),
+        )
 
 
 class EspoUnlinkOperator(_LinkOperator):
@@ -75,8 +129,13 @@ class EspoUnlinkOperator(_LinkOperator):
     :raises EspoNothingDoneError: EspoCRM answered that it did nothing.
     """
 
+    def __init__(self, *, related_ids: str | Sequence[str], **kwargs: Any) -> None:
+        super().__init__(related_ids=related_ids, **kwargs)
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Unlink the records."""
+        if self.related_ids is None:
+            raise EspoInputError("related_ids turned out to be None")
         with self.hook as hook:
             result = hook.unlink(self.entity_type, self.record_id, self.link, self.related_ids, validate=self.validate)
         self.log.info("%s %s: %d unlinked by %s", self.entity_type, self.record_id, result["unlinked"], self.link)

@@ -203,11 +203,9 @@ def every_task() -> DAG:
                 made.where = [in_("id", ["{{ params.name }}", source.output])]
             given = {name: ARGUMENTS[name] for name in ARGUMENTS if name in arguments_of(task)}
             # A list of entity types stands for whatever a run maps over.
-            mapped_over = next(name for name in ("path", "entity_type", *given) if name in given)
-            given.pop(mapped_over)
-            task.partial(task_id=f"mapped_{task.__name__}", espo_conn_id="crm", **given).expand(
-                **{mapped_over: ["Lead", "Account"]}
-            )
+            mapped_over = next((name for name in ("path", "entity_type", *given) if name in given), "espo_conn_id")
+            given = {name: value for name, value in {"espo_conn_id": "crm", **given}.items() if name != mapped_over}
+            task.partial(task_id=f"mapped_{task.__name__}", **given).expand(**{mapped_over: ["Lead", "Account"]})
     return dag
 
 

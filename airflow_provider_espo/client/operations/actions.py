@@ -98,6 +98,8 @@ def merge_records(
         record = yield from read_whole(entity_type, source_id)
         there += [] if record is None else [source_id]
     if not there:
+        reading = build_request("GET", record_path(entity_type, record_id))
+        expect_object(reading, (yield reading))
         return {"id": record_id, "action": "unchanged", "merged": []}
     yield from run_action(state, entity_type, record_id, "merge", {"sourceIdList": there, "attributes": wire})
     return {"id": record_id, "action": "merged", "merged": there}
@@ -246,20 +248,24 @@ def link_matching(
     :return: ``{"linked": n}``, the number that matched before.
     :raises EspoInputError: no filter, or more records than ``max_records``; nothing was linked.
     :raises EspoForbiddenError: this link cannot be filled by a filter.
+    :raises EspoNothingDoneError: EspoCRM answered that it did nothing.
     """
+    if not isinstance(all_records, bool):
+        raise EspoInputError("all_records is neither True nor False")
     items = check_where(where, rendered=True) if where is not None else []
     if is_match_all(items) and not primary_filter and not all_records:
         raise EspoInputError(
             "The filter matches every record", hint="Narrow it, or say all_records=True if all are meant"
         )
+    most = _whole_number("max_records", max_records)
     path = record_path(entity_type, record_id_segment(record_id), name_segment(link, "link"))
     schema = yield from linkable(state, entity_type, link, validate=True, for_write=True)
     related = schema.links[link].entity_type if schema is not None and link in schema.links else None
     if related is None:
         raise EspoInputError(f"{link} leads to records of several types: link them by their ids")
     count = yield from count_records(state, related, where=items, primary_filter=primary_filter)
-    if max_records is not None and count > max_records:
-        raise EspoInputError(f"{count} records match, and max_records is {max_records}. Nothing was linked")
+    if most is not None and count > most:
+        raise EspoInputError(f"{count} records match, and max_records is {most}. Nothing was linked")
     if not count:
         return {"linked": 0}
     search = Search(where=items, primary_filter=primary_filter).to_params()
@@ -269,5 +275,14 @@ def link_matching(
         json={"massRelate": True, "where": search.get("where", []), "searchParams": search},
         repeatable=True,
     )
-    expect_json(outgoing, (yield outgoing))
+    if expect_json(outgoing, (yield outgoing)) is not True:
+        raise EspoNothingDoneError(
+            "EspoCRM answered that nothing was linked", status=200, method=outgoing.method, path=outgoing.path
+        )
     return {"linked": count}
+
+
+def _whole_number(name: str, number: object) -> int | None:
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+        raise EspoInputError(f"{name} is not a whole number of 0 or more")
+    return number

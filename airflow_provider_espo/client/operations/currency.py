@@ -14,6 +14,12 @@ from airflow_provider_espo.client.wire import Operation, Record, build_request, 
 
 _PATH = "CurrencyRate"
 
+#: How far, in parts of the rate, two rates may be apart that are the same.
+_SAME = 1e-9
+
+#: EspoCRM rounds what has more digits than its column.
+_ROUNDED = 1e-6
+
 
 def get_currency_rates(state: ClientState) -> Operation[dict[str, float]]:
     """Return the currency rates: what one unit of a currency is worth in the base currency.
@@ -46,15 +52,23 @@ def set_currency_rates(state: ClientState, rates: Mapping[str, Any]) -> Operatio
             hint=f"It has {', '.join(map(str, codes))}; an administrator adds others in Administration > Currency",
         )
     current = yield from get_currency_rates(state)
-    changed = {code: rate for code, rate in wanted.items() if current.get(code) != rate}
+    changed = {
+        code: rate for code, rate in wanted.items() if not math.isclose(current.get(code, 0.0), rate, rel_tol=_SAME)
+    }
     if not changed:
         return {"changed": [], "rates": current}
     outgoing = build_request("PUT", _PATH, json=changed)
     expect_json(outgoing, (yield outgoing))
     now = yield from get_currency_rates(state)
-    if lost := sorted(code for code, rate in changed.items() if not math.isclose(now.get(code, 0.0), rate)):
+    if lost := sorted(code for code, rate in changed.items() if not _is_taken(rate, current.get(code), now.get(code))):
         raise EspoNothingDoneError(f"EspoCRM did not take the rate of {', '.join(lost)}", method="PUT", path=_PATH)
     return {"changed": sorted(changed), "rates": now}
+
+
+def _is_taken(rate: float, before: float | None, now: float | None) -> bool:
+    if now is None:
+        return False
+    return now != before or math.isclose(now, rate, rel_tol=_ROUNDED, abs_tol=_ROUNDED)
 
 
 def _checked(rates: object) -> dict[str, float]:
@@ -63,7 +77,7 @@ def _checked(rates: object) -> dict[str, float]:
     checked = {}
     for code, rate in rates.items():
         if not isinstance(code, str) or not code.isalpha() or len(code) != 3:
-            raise EspoInputError(f"{code!r} is not a currency code")
+            raise EspoInputError(f"{code!r} is not a currency code", hint="Give three letters, such as EUR")
         number = _number(rate)
         if number is None or not 0 < number < math.inf:
             raise EspoInputError(f"The rate of {code} is not a number above 0")
@@ -77,5 +91,5 @@ def _number(rate: object) -> float | None:
         return None
     try:
         return float(rate)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

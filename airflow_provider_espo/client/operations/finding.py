@@ -64,6 +64,7 @@ def capture_lead(state: ClientState, capture_key: str, attributes: Mapping[str, 
 
     :param capture_key: API key of the lead capture entry.
     :param attributes: values of the form's fields.
+    :return: nothing.
     :raises EspoNotFoundError: no such entry, or it is not active.
     """
     wire = to_wire(check_attributes(attributes))

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from airflow_provider_espo.client.errors import EspoInputError, EspoPreflightError, EspoUnknownNameError
+from airflow_provider_espo.client.operations.rights import my_rights
 from airflow_provider_espo.client.operations.schema import checked_schema
-from airflow_provider_espo.client.operations.system import server_version
-from airflow_provider_espo.client.schema import EntitySchema, check_link, check_readable
+from airflow_provider_espo.client.operations.system import metadata, server_version
+from airflow_provider_espo.client.schema import (
+    EntitySchema,
+    check_link,
+    check_readable,
+    entity_defs_from_metadata,
+)
 from airflow_provider_espo.client.state import ClientState
-from airflow_provider_espo.client.wire import Operation, Record, build_request, entity_type_segment, expect_object
+from airflow_provider_espo.client.wire import Operation, Record, entity_type_segment
+from airflow_provider_espo.client.wording import a_kind
 
 RIGHTS = ("create", "read", "edit", "delete", "stream")
-_NO = (None, False, "no")
+_VERSION = re.compile(r"\s*v?(\d+)(?:\.(\d+))?(?:\.(\d+))?")
+#: A field may take its values from a field that takes them from a third one.
+_MOST_REFERENCES = 3
+_WITH_OPTIONS = frozenset({"enum", "list"})
 
 
 class Needs(TypedDict, total=False):
@@ -50,22 +60,24 @@ def preflight(
     :raises EspoPreflightError: something is missing; ``problems`` lists all of it.
     :raises EspoInputError: ``needs`` is not of this form.
     """
-    wanted = {entity_type_segment(name): _checked(name, given) for name, given in (needs or {}).items()}
-    asking = build_request("GET", "App/user")
-    answer = expect_object(asking, (yield asking))
-    user, table = answer.get("user") or {}, (answer.get("acl") or {}).get("table") or {}
+    wanted = {entity_type_segment(name): _checked(name, given) for name, given in _mapping("needs", needs).items()}
+    least = None if min_version is None else _numbers(min_version)
+    wanted_scopes = _names("scopes", scopes)
+    rights = yield from my_rights()
     version = yield from server_version(state)
-    is_admin = user.get("type") in ("admin", "super-admin")
-    problems = list(_version_problems(version, min_version))
-    if not is_admin:
-        problems += [f"The user's role does not allow {scope}" for scope in scopes or () if table.get(scope) in _NO]
+    problems = list(_version_problems(version, min_version, least))
+    problems += [f"The user's role does not allow {scope}" for scope in wanted_scopes if not rights.has(scope)]
     for entity_type, need in wanted.items():
         schema = yield from _schema(state, entity_type, problems)
         if schema is None:
             continue
-        if not is_admin:
-            problems += _right_problems(entity_type, need, table.get(entity_type))
+        problems += [
+            f"The user has no right to {right} {entity_type}"
+            for right in need["rights"]
+            if not rights.may(right, entity_type)
+        ]
         problems += _name_problems(schema, need)
+        yield from _value_problems(state, schema, need, problems)
     if problems:
         raise EspoPreflightError(
             f"{len(problems)} thing{'s' if len(problems) > 1 else ''} missing: {'; '.join(problems)}",
@@ -74,10 +86,26 @@ def preflight(
         )
     return {
         "version": version,
-        "user_name": user.get("userName"),
-        "user_type": user.get("type"),
-        "checked": sum(_count(need) for need in wanted.values()) + bool(min_version) + len(scopes or ()),
+        "user_name": rights.user.get("userName"),
+        "user_type": rights.user.get("type"),
+        "checked": sum(_count(need) for need in wanted.values()) + (min_version is not None) + len(wanted_scopes),
     }
+
+
+def _mapping(name: str, given: object) -> Mapping[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise EspoInputError(f"{name} is {a_kind(given)} and not a dict")
+    return given or {}
+
+
+def _names(what: str, given: object) -> list[str]:
+    """A list of names; one alone is no list, but it is clear what is meant."""
+    names = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else given
+    if names is None:
+        return []
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise EspoInputError(f"{what} is not a list of names")
+    return names
 
 
 def _checked(entity_type: str, given: object) -> Needs:
@@ -87,10 +115,13 @@ def _checked(entity_type: str, given: object) -> Needs:
             hint=f"Give a dict with some of {', '.join(Needs.__annotations__)}",
         )
     need: Needs = {
-        "rights": list(given.get("rights") or ()),
-        "attributes": list(given.get("attributes") or ()),
-        "links": list(given.get("links") or ()),
-        "values": dict(given.get("values") or {}),
+        "rights": _names(f"rights of {entity_type}", given.get("rights")),
+        "attributes": _names(f"attributes of {entity_type}", given.get("attributes")),
+        "links": _names(f"links of {entity_type}", given.get("links")),
+        "values": {
+            name: _names(f"values of {entity_type}.{name}", values)
+            for name, values in _mapping(f"values of {entity_type}", given.get("values")).items()
+        },
     }
     if unknown := [right for right in need["rights"] if right not in RIGHTS]:
         raise EspoInputError(f"There is no right {', '.join(unknown)}", hint=f"There are {', '.join(RIGHTS)}")
@@ -107,27 +138,26 @@ def _schema(state: ClientState, entity_type: str, problems: list[str]) -> Operat
         return None
 
 
-def _version_problems(version: str | None, least: str | None) -> Iterator[str]:
+def _version_problems(version: str | None, named: str | None, least: list[int] | None) -> Iterator[str]:
     if least is None:
         return
     if version is None:
-        yield f"The version is not told (EspoCRM before 8.1), and {least} is needed"
-    elif _numbers(version) < _numbers(least):
-        yield f"EspoCRM is {version}, and {least} is needed"
+        yield f"The version is not told (EspoCRM before 8.1), and {named} is needed"
+        return
+    try:
+        there = _numbers(version)
+    except EspoInputError:
+        yield f"EspoCRM calls its version {version}, and {named} is needed"
+        return
+    if there < least:
+        yield f"EspoCRM is {version}, and {named} is needed"
 
 
-def _numbers(version: str) -> list[int]:
-    found = [int(part) for part in re.findall(r"\d+", version)[:3]]
-    if not found:
-        raise EspoInputError(f"{version!r} is not a version", hint="Write it as 9.1 or 9.1.2")
-    return found
-
-
-def _right_problems(entity_type: str, need: Needs, granted: object) -> Iterator[str]:
-    for right in need["rights"]:
-        level = granted.get(right) if isinstance(granted, Mapping) else granted
-        if level in _NO:
-            yield f"The user has no right to {right} {entity_type}"
+def _numbers(version: object) -> list[int]:
+    found = _VERSION.match(version) if isinstance(version, str) else None
+    if found is None:
+        raise EspoInputError("A version is not one", hint="Write it as '9.1' or '9.1.2', in quotes")
+    return [int(part or 0) for part in found.groups()]
 
 
 def _name_problems(schema: EntitySchema, need: Needs) -> Iterator[str]:
@@ -139,10 +169,34 @@ def _name_problems(schema: EntitySchema, need: Needs) -> Iterator[str]:
             check()
         except EspoUnknownNameError as error:
             yield error.message
+
+
+def _value_problems(state: ClientState, schema: EntitySchema, need: Needs, problems: list[str]) -> Operation[None]:
     for name, values in need["values"].items():
         attribute = schema.attribute(name)
-        if attribute is not None and (lacking := [value for value in values if value not in attribute.options]):
-            yield f"{schema.entity_type}.{name} has no value {', '.join(map(repr, lacking))}"
+        if attribute is None:
+            continue
+        options: Sequence[str] = attribute.options
+        if not options and attribute.kind in _WITH_OPTIONS:
+            options = yield from _options_of_another(state, schema.entity_type, attribute.field)
+        if not options:
+            problems.append(f"{schema.entity_type}.{name} has no fixed values")
+        elif lacking := [value for value in values if value not in options]:
+            problems.append(f"{schema.entity_type}.{name} has no value {', '.join(map(repr, lacking))}")
+
+
+def _options_of_another(state: ClientState, entity_type: str, field: str) -> Operation[Sequence[str]]:
+    """Values of a field that has those of another one, such as ``Lead.industry`` those of ``Account.industry``."""
+    for _ in range(_MOST_REFERENCES):
+        answer = yield from metadata(state, f"entityDefs.{entity_type}")
+        defs = (entity_defs_from_metadata(answer, entity_type) or {}).get("fields", {}).get(field) or {}
+        if options := defs.get("options"):
+            return [str(option) for option in options]
+        reference = str(defs.get("optionsReference") or "").split(".")
+        if len(reference) != 2:
+            break
+        entity_type, field = reference
+    return ()
 
 
 def _count(need: Needs) -> int:
