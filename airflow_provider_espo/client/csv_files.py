@@ -16,6 +16,8 @@ from airflow_provider_espo.client.bodies import BLOCK_SIZE
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.files import Source
 
+#: Characters of a line at most: what is longer is no table, and would fill the memory.
+_LONGEST_LINE = 16 * 1024 * 1024
 _WITH_SECONDS = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d):\d\d")
 
 
@@ -113,6 +115,8 @@ def _lines(source: Source) -> Iterator[str]:
         text = rest + decoder.decode(block)
         *lines, rest = text.split("\n")
         yield from (line + "\n" for line in lines)
+        if len(rest) > _LONGEST_LINE:
+            raise csv.Error("a line has no end")
     rest += decoder.decode(b"", final=True)
     if rest:
         yield rest

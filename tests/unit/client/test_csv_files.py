@@ -57,6 +57,11 @@ def test_letters_that_fall_on_the_edge_of_a_block_are_read() -> None:
         look(content)
 
 
+def test_a_file_without_lines_is_refused_before_it_fills_the_memory() -> None:
+    with pytest.raises(EspoInputError, match="no CSV at line 1: a line has no end"):
+        look(b"a\n" + b"x" * 17 * 1024 * 1024)
+
+
 def test_what_is_not_utf_8_is_an_error_that_says_where() -> None:
     with pytest.raises(EspoInputError, match="not UTF-8"):
         look(b"a\nx\n\xe9\n")
