@@ -44,9 +44,10 @@ contract: $(STAMP)
 system: $(STAMP)
 	$(BIN)/python -m pytest -q tests/system
 
-bench: $(STAMP) ## timings: import, listing
+bench: $(STAMP) ## timings and memory: import, listing, files
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/listing.py
+	$(BIN)/python benchmarks/files.py
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
