@@ -74,7 +74,7 @@ class EspoActionOperator(EspoOperator):
     """Carry out one of EspoCRM's actions on a record: ``merge``, ``convertCurrency``, ``restoreDeleted``, ``lock`` …
 
     Safe to retry: ``merge`` leaves out sources that are gone, ``restoreDeleted`` leaves alone a record that is there,
-    ``convertCurrency``, ``lock`` and ``unlock`` change nothing the second time. Another action is sent again by a retry.
+    ``convertCurrency``, ``lock`` and ``unlock`` change nothing the second time. A retry sends any other action again.
 
     :param entity_type: entity type, such as ``Account``. (templated)
     :param record_id: id of the record; for ``merge`` of the one that stays. (templated)
