@@ -125,6 +125,10 @@ class DemoData:
         }
         self._storage.update(entity_type, record["id"], {k: v for k, v in stamps.items() if k in entity_def.attributes})
         record_id: str = record["id"]
+        self._storage.execute(
+            'UPDATE "Note" SET "createdAt" = ?, "modifiedAt" = ? WHERE "parentId" = ? OR "relatedId" = ?',
+            [stamps["createdAt"], stamps["createdAt"], record_id, record_id],
+        )
         return record_id
 
     def _days_ago(self) -> float:

@@ -48,6 +48,17 @@ class Asker:
     def find(self, entity_type: str, **params: Any) -> Any:
         return self.ok("GET", entity_type, query="searchParams=" + quote(json.dumps(params)))
 
+    def file(self, attachment_id: str) -> bytes:
+        """The content of an attachment."""
+        reply = self.send("GET", f"Attachment/file/{attachment_id}")
+        assert reply.status == 200, (reply.status, reply.headers)
+        return reply.file.read_bytes() if reply.file is not None else reply.content
+
+    def notes(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """Notes of a stream, the oldest first."""
+        found: list[dict[str, Any]] = self.ok("GET", path, query="searchParams=" + quote(json.dumps(params)))["list"]
+        return found[::-1]
+
     def as_user(self, name: str) -> Asker:
         """The same sandbox as ``admin``, ``sales`` or ``limited``."""
         if name == "limited":
