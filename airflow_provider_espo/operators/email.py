@@ -26,7 +26,7 @@ class EspoSendEmailOperator(EspoOperator):
     :param to: recipient or recipients. (templated)
     :param subject: subject. (templated)
     :param body: text, HTML unless ``is_html`` is ``False``. (templated)
-    :param from_address: sender; the user's own address by default. EspoCRM must have an account that may send for it.
+    :param from_address: sender. EspoCRM needs one, and a mail account that may send for it.
         (templated)
     :param cc: recipients of a copy. (templated)
     :param bcc: recipients of a blind copy. (templated)

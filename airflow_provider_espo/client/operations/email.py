@@ -69,7 +69,7 @@ def send_email(
     :param to: recipient or recipients.
     :param subject: subject.
     :param body: text, HTML unless ``is_html`` is ``False``.
-    :param from_address: sender; the user's own address by default. EspoCRM must have an account that may send for it.
+    :param from_address: sender. EspoCRM needs one, and a mail account that may send for it.
     :param cc: recipients of a copy.
     :param bcc: recipients of a blind copy.
     :param is_html: whether ``body`` is HTML.
