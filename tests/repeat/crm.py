@@ -124,7 +124,7 @@ class Crm:
 
 
 def _comparable(record: Mapping[str, Any]) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in record.items():
         if name in _NOT_COMPARED:
             continue

@@ -64,11 +64,12 @@ class Scenario:
     :param arguments: the operator's arguments.
     :param key: how a later try knows what an earlier one did; for the table.
     :param prepare: makes what the task works on.
-    :param look: looks at more than the records whose names hold the tag; is given the task's result.
+    :param look: looks at more than the records whose names hold the tag; is given the task's result, ``None`` before.
     :param repeatable: whether every retry ends where one clean run does.
     :param promise: what the operator's text says where it is not.
     :param through: stands between the task and the CRM, for one run.
     :param waits: whether it looks at a job until that is done, so that the number of its requests varies.
+    :param changes: whether it changes anything that can be seen.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Scenario:
     promise: str = ""
     through: Callable[[], Callable[[Send], Send]] | None = None
     waits: bool = False
+    changes: bool = True
 
     @property
     def title(self) -> str:
@@ -216,8 +218,11 @@ class Stage:
     def clean(self, scenario: Scenario, *, stored: bool = True) -> tuple[Any, list[str]]:
         """Run a task once; return what is there afterwards, and its requests."""
         run, wire = self.prepared(scenario), Wire()
-        result = one_try(scenario, run, 1, wire, stored=stored)
-        return self.seen(scenario, run, result), wire.sent
+        before = self.seen(scenario, run, None)
+        after = self.seen(scenario, run, one_try(scenario, run, 1, wire, stored=stored))
+        # Otherwise nothing that goes wrong would be seen either.
+        assert (before != after) == scenario.changes
+        return after, wire.sent
 
     def killed(self, scenario: Scenario, *deaths: Wire, stored: bool = True) -> Any:
         """Run a task whose tries die and then one that lives; return what is there afterwards.
@@ -226,7 +231,7 @@ class Stage:
         """
         run = self.prepared(scenario)
         number = 0
-        for number, wire in enumerate(deaths, start=1):  # noqa: B007
+        for number, wire in enumerate(deaths, start=1):
             try:
                 return self.seen(scenario, run, one_try(scenario, run, number, wire, stored=stored))
             except Killed:

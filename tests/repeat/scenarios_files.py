@@ -51,12 +51,12 @@ def _number_of_imports(crm: Crm) -> int:
 
 
 def _imports(crm: Crm, run: Run, result: Any) -> Any:
-    counts = {name: result[name] for name in ("created", "updated", "failed", "skipped")}
+    counts = {name: result and result[name] for name in ("created", "updated", "failed", "skipped")}
     return {"imports": _number_of_imports(crm) - run.made["imports"], **counts}
 
 
 def _uploaded(crm: Crm, _run: Run, result: Any) -> Any:
-    return {"content": crm.content(result["attachment_id"]), "name": result["name"]}
+    return result and {"content": crm.content(result["attachment_id"]), "name": result["name"]}
 
 
 def _files(_crm: Crm, run: Run, _result: Any) -> Any:

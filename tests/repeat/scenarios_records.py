@@ -94,10 +94,6 @@ def _update_account(run: Run) -> dict[str, Any]:
     return {"entity_type": "Account", "record_id": run.made["id"], "attributes": changes}
 
 
-def _result(_crm: Crm, _run: Run, result: Any) -> Any:
-    return result
-
-
 SCENARIOS = (
     Scenario("a lead", EspoCreateRecordOperator, _create, VALUES),
     Scenario(
@@ -115,6 +111,7 @@ SCENARIOS = (
         lambda run: _create(run, on_duplicate="skip"),
         "match_by in the found duplicate",
         lead,
+        changes=False,
     ),
     Scenario(
         "on_duplicate=skip, there is none",
@@ -204,7 +201,7 @@ SCENARIOS = (
         lambda run: {"entity_type": "Lead", "record_id": run.made["id"], "select": ["name", "status"]},
         "none is needed: it only reads",
         lead,
-        _result,
+        changes=False,
     ),
     Scenario(
         "three leads",
@@ -212,7 +209,7 @@ SCENARIOS = (
         lambda run: {"entity_type": "Lead", "where": [contains("name", run.tag)], "select": ["name"]},
         "none is needed: it only reads",
         target_list,
-        _result,
+        changes=False,
     ),
     Scenario(
         "leads of a target list",
@@ -220,13 +217,13 @@ SCENARIOS = (
         lambda run: {**_link(run), "select": ["name"]},
         "none is needed: it only reads",
         target_list,
-        _result,
+        changes=False,
     ),
     Scenario(
         "what a DAG needs",
         EspoPreflightOperator,
         lambda _run: {"needs": {"Lead": {"rights": ["create"], "attributes": ["lastName"], "links": ["targetLists"]}}},
         "none is needed: it only reads",
-        look=_result,
+        changes=False,
     ),
 )
