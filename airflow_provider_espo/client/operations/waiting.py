@@ -72,6 +72,11 @@ def record_in_state(
     for name, given in (("expected", expected), ("failed", failed or {})):
         if not isinstance(given, Mapping):
             raise EspoInputError(f"{name} is not a dict of values by attribute")
+        if endless := [it for it, value in given.items() if isinstance(value, list | tuple) and not value]:
+            raise EspoInputError(
+                f"{name} has an empty list of values for {', '.join(map(str, endless))}",
+                hint="A list says which values will do. For an attribute that is itself a list, give a list of lists",
+            )
     if not expected:
         raise EspoInputError("There is nothing to wait for: expected is empty")
     names = [*expected, *(failed or {})]
