@@ -34,8 +34,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "linkMultiple": ("Ids", "Names"),
     "attachmentMultiple": ("Ids", "Names", "Types"),
     "address": ("Street", "City", "State", "Country", "PostalCode"),
-    "email": ("", "IsOptedOut", "IsInvalid"),
-    "phone": ("", "IsOptedOut", "IsInvalid"),
+    "email": ("IsOptedOut", "IsInvalid", ""),
+    "phone": ("IsOptedOut", "IsInvalid", ""),
 }
 #: Parts that only follow from others.
 SHOWN_PARTS = ("Name", "Names", "Types")

@@ -84,3 +84,17 @@ def test_delays_are_those_of_the_server(capsys: pytest.CaptureFixture[str], monk
     monkeypatch.setattr(server, "SandboxServer", refuse)
     complaint(capsys, "--job-delay", "0.5", "--answer-after", "7")
     assert (seen["job_delay"], seen["answer_after"]) == (0.5, 7)
+
+
+@pytest.mark.parametrize("mail", ["none", "accept", "refuse"])
+def test_what_becomes_of_mail_is_chosen(monkeypatch: pytest.MonkeyPatch, mail: str) -> None:
+    served = []
+
+    def run(self: server.SandboxServer) -> None:
+        served.append(self.sandbox.storage.settings.mail)
+        self.stop()
+
+    monkeypatch.setattr(server.SandboxServer, "run", run)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    assert main(["--port", "0", "--mail", mail]) == 0
+    assert served == [mail]
