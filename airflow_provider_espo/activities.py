@@ -191,9 +191,11 @@ def _local_time(moment: Moment) -> datetime:
 
 def _time(moment: Moment) -> datetime:
     try:
-        return _local_time(moment).astimezone(UTC)
+        utc = _local_time(moment).astimezone(UTC)
     except OverflowError:
         raise EspoInputError("A time lies outside of the calendar") from None
+    # A plain one: pendulum's forgets its zone in sums.
+    return datetime(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, tzinfo=UTC)
 
 
 def _is_before(moment: Moment, other: Moment) -> bool:
