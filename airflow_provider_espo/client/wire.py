@@ -288,7 +288,7 @@ def free_path(path: object) -> str:
         # Described and not shown: a whole URL may hold a user name and password.
         raise EspoInputError(
             f"{_described(path, '/._-')} is not a path below api/v1",
-            hint="Give it as in EspoCRM's docs, such as Lead/action/convert: no host, no part empty or nothing but dots",
+            hint="Give it as in EspoCRM's docs, as Lead/action/convert: no host, no part empty or nothing but dots",
         )
     return sent
 
