@@ -134,7 +134,8 @@ def test_a_whole_filter_may_be_another_tasks_result() -> None:
 def test_a_dag_with_filters_serializes_the_same_on_each_parse() -> None:
     first, second = (json.dumps(DagSerialization.to_dict(lead_dag()[0])) for _ in range(2))
     assert first == second
-    assert "task_ids='accounts'" in first
+    # A reference to the other task; the second is how Airflow 3.1 writes it.
+    assert "task_ids='accounts'" in first or "XComArg(<Task(_PythonDecoratedOperator): accounts>)" in first
     assert " object at 0x" not in first
 
 
