@@ -10,7 +10,7 @@ $(shell mkdir -p .tmp)
 export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test airflow lint types unit contract system sandbox bench clean
+.PHONY: help demo test airflow lint types unit contract repeat system sandbox bench clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -19,7 +19,7 @@ help: ## what can be made
 demo: $(STAMP) ## a file of leads goes into the CRM by a real Airflow DAG, and a report comes out
 	@$(BIN)/python -m dev.demo
 
-test: lint types unit contract system ## all checks and tests
+test: lint types unit contract repeat system ## all checks and tests
 
 airflow: $(STAMP) ## a local Airflow with the sandbox behind it, to look at in a browser
 	@$(BIN)/python -m dev.airflow_ui
@@ -40,6 +40,9 @@ unit: $(STAMP)
 
 contract: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 tests/contract
+
+repeat: $(STAMP) ## every task killed at every request it sends, and tried again
+	$(BIN)/python -m pytest -q -n 2 tests/repeat
 
 system: $(STAMP)
 	$(BIN)/python -m pytest -q tests/system

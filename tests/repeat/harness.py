@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,9 +18,12 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_espo.client.state import forget_shared_states
 from tests.unit.running import Store, TaskInstance, context_of
+from tests.unit.sandbox_crm import first_event
+from tests.unit.sandbox_crm import stored as stored_json
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -180,16 +184,33 @@ def one_try(scenario: Scenario, run: Run, number: int, wire: Wire, *, stored: bo
     :return: the task's result.
     """
     forget_shared_states()
-    task = scenario.operator(task_id="task", retries=RETRIES, **scenario.arguments(run))
-    task = copy.deepcopy(task)
     store = FileStore(run.folder / "store.json", wire) if stored else None
-    context = context_of(task, ti=TaskInstance(try_number=number, max_tries=RETRIES), store=store)
-    context["dag_run"] = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(minutes=5))
-    task.render_template_fields(context)
-    token = ExecutorSafeguard.tracker.set(task)
+    context: dict[str, Any] = {"ti": TaskInstance(try_number=number, max_tries=RETRIES), "store": store}
+    task, given = _rendered(scenario, run, context)
+    try:
+        return _carry_out(task.execute, scenario, wire, given)
+    except TaskDeferred as deferred:
+        event = first_event(deferred)
+        # Another worker goes on, with what Airflow stored.
+        forget_shared_states()
+        task, given = _rendered(scenario, run, context)
+        kwargs = {**stored_json(deferred.kwargs or {}), "event": event}
+        return _carry_out(partial(task.resume_execution, deferred.method_name, kwargs), scenario, wire, given)
+
+
+def _rendered(scenario: Scenario, run: Run, context: Mapping[str, Any]) -> tuple[BaseOperator, Any]:
+    task = copy.deepcopy(scenario.operator(task_id="task", retries=RETRIES, **scenario.arguments(run)))
+    given = context_of(task, **context)
+    given["dag_run"] = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(minutes=5))
+    task.render_template_fields(given)
+    return task, given
+
+
+def _carry_out(work: Callable[[Any], Any], scenario: Scenario, wire: Wire, given: Any) -> Any:
+    token = ExecutorSafeguard.tracker.set(given["task"])
     try:
         with on_the_wire(wire, scenario):
-            return task.execute(context)
+            return work(given)
     finally:
         ExecutorSafeguard.tracker.reset(token)
 

@@ -118,6 +118,21 @@ SCENARIOS = (
         waits=True,
     ),
     Scenario(
+        "csv, deferred",
+        EspoExportOperator,
+        lambda run: {
+            "entity_type": "Lead",
+            "path": str(run.folder / "leads.csv"),
+            "ids": run.made["ids"],
+            "select": ["firstName"],
+            **WAITING | {"deferrable": True},
+        },
+        "the job's id in the task state store; a second export does no harm",
+        three_leads,
+        _files,
+        waits=True,
+    ),
+    Scenario(
         "create",
         EspoImportOperator,
         lambda run: {"entity_type": "Lead", "path": str(run.folder / "leads.csv"), **WAITING},

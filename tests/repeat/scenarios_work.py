@@ -234,6 +234,14 @@ SCENARIOS = (
         waits=True,
     ),
     Scenario(
+        "in the background, deferred",
+        EspoMassUpdateOperator,
+        lambda run: _leads_named(run, attributes={"status": "Dead"}, **WAITING | {"deferrable": True}),
+        JOB,
+        three_leads,
+        waits=True,
+    ),
+    Scenario(
         "by a filter",
         EspoMassDeleteOperator,
         _leads_named,
