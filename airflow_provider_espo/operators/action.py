@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_espo.hooks.espo import EspoHook
 
+#: What the data of an action may hold that is more here than one request.
+_DATA: Mapping[str, Sequence[str]] = {"merge": ("sourceIdList", "attributes"), "restoreDeleted": ()}
+
 
 class EspoRequestOperator(EspoOperator):
     """Send any request to EspoCRM's API, with the connection's credentials, time-outs, retries and errors.
@@ -114,7 +117,12 @@ class EspoActionOperator(EspoOperator):
         return {"id": result["id"], "action": result["action"]}
 
     def _carry_out(self, hook: EspoHook) -> dict[str, Any]:
+        if self.data is not None and not isinstance(self.data, Mapping):
+            raise EspoInputError("data is not a dict")
         data = dict(self.data or {})
+        own = _DATA.get(self.action)
+        if own is not None and (unknown := sorted(str(name) for name in data if name not in own)):
+            raise EspoInputError(f"data of {self.action} has no {', '.join(unknown)}", hint=f"It has: {_listed(own)}")
         if self.action == "merge":
             return hook.merge_records(
                 self.entity_type, self.record_id, data.get("sourceIdList") or [], data.get("attributes")
@@ -123,3 +131,7 @@ class EspoActionOperator(EspoOperator):
             return hook.restore_deleted(self.entity_type, self.record_id)
         hook.run_action(self.entity_type, self.record_id, self.action, data)
         return {"id": self.record_id, "action": "done"}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "nothing"
