@@ -17,15 +17,23 @@ from airflow_provider_espo.hooks.espo import EspoHook
 from airflow_provider_espo.sensors.base import EspoSensor
 
 if TYPE_CHECKING:
-    from airflow_provider_espo.sandbox.settings import Settings
+    from airflow_provider_espo.sandbox.application import Sandbox
 
 
 @dataclass(frozen=True)
 class Crm:
-    """The EspoCRM that the DAGs work on."""
+    """The EspoCRM that the DAGs work on.
+
+    :param sandbox: what is behind it, unless it is a real server.
+    """
 
     hook: EspoHook
-    is_real: bool
+    sandbox: Sandbox | None = None
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is not the sandbox."""
+        return self.sandbox is None
 
 
 @pytest.fixture(scope="session")
@@ -35,26 +43,20 @@ def airflow_database() -> None:
 
 
 @pytest.fixture
-def sandbox_settings() -> Settings | None:
-    """What an administrator of the sandbox's CRM has set; a test module may have another one."""
-    return None
-
-
-@pytest.fixture
-def crm(monkeypatch: pytest.MonkeyPatch, sandbox_settings: Settings | None) -> Iterator[Crm]:
+def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Crm]:
     """A sandbox with demo data, whose demo user answers new leads after a second; or the real server."""
     if given := os.environ.get("ESPO_CREDENTIALS"):
         credentials = json.loads(Path(given).read_text(encoding="utf-8"))
         monkeypatch.setenv("AIRFLOW_CONN_ESPO_DEFAULT", _connection(credentials))
-        yield Crm(EspoHook(), is_real=True)
+        yield Crm(EspoHook())
         return
     from airflow_provider_espo.client.state import forget_shared_states
     from airflow_provider_espo.sandbox.server import SandboxServer
 
-    with SandboxServer(demo_data=True, answer_after=1, settings=sandbox_settings) as server:
+    with SandboxServer(demo_data=True, answer_after=1) as server:
         monkeypatch.setenv("AIRFLOW_CONN_ESPO_DEFAULT", _connection(server.credentials))
         with EspoHook() as hook:
-            yield Crm(hook, is_real=False)
+            yield Crm(hook, server.sandbox)
     forget_shared_states()
 
 
@@ -88,6 +90,24 @@ def result_of() -> Callable[[Any, str], Any]:
         return task_instance.xcom_pull(task_ids=task_id)
 
     return pull
+
+
+@pytest.fixture
+def kept_of(caplog: pytest.LogCaptureFixture) -> Callable[[Any], list[str]]:
+    """Return what Airflow keeps of a DagRun: results, rendered fields, and the log."""
+
+    def read(dag_run: Any) -> list[str]:
+        from airflow.models.renderedtifields import RenderedTaskInstanceFields
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        of_the_run = {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id}
+        with create_session() as session:
+            xcoms = [str(one.value) for one in session.query(XComModel).filter_by(**of_the_run)]
+            rendered = session.query(RenderedTaskInstanceFields).filter_by(**of_the_run)
+            return [*xcoms, *(str(one.rendered_fields) for one in rendered), caplog.text]
+
+    return read
 
 
 def _connection(credentials: dict[str, Any]) -> str:

@@ -119,3 +119,11 @@ def test_a_run_that_fails_leaves_the_place_where_it_was(watch: Watch) -> None:
     assert place_of(watch) == before
     assert str(watch.run().state) == "success"
     assert len(watch.tasks()) == 1
+
+
+def test_airflow_keeps_nothing_of_what_people_wrote(watch: Watch, kept_of: Callable[[Any], list[str]]) -> None:
+    watch.run()
+    note_id = watch.post(f"Call Mrs Smith {watch.marker}")
+    kept = kept_of(watch.run())
+    assert any(note_id in text for text in kept)
+    assert [text for text in kept if "Smith" in text] == []
