@@ -20,6 +20,7 @@ TWICE = tuple(
         "UploadAttachment: in chunks",
         "MassUpdate: in the background",
         "Import: create",
+        "SendEmail: an e-mail about a lead",
     )
 )
 #: Without a task state store (before Airflow 3.3) a try knows only when the dag run began.
@@ -33,6 +34,7 @@ WITHOUT_STORE = tuple(
         "MassDelete: in the background",
         "Export: csv",
         "Import: create",
+        "SendEmail: an e-mail about a lead",
     )
 )
 BEFORE, AFTER = "before the request", "after its answer"
