@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,18 +18,24 @@ from tests.repeat.report import PROPERTY, lines
 
 @pytest.fixture(scope="session")
 def credentials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """A sandbox whose background jobs are done at once, and the Airflow connections to it."""
+    """Keys and passwords of a sandbox whose background jobs are done at once."""
     file = tmp_path_factory.mktemp("sandbox") / "credentials.json"
     command = [sys.executable, "-m", "airflow_provider_espo.sandbox", "--port", "0", "--job-delay", "0"]
     with subprocess.Popen([*command, "--credentials-file", str(file)], stdout=subprocess.PIPE, text=True) as sandbox:
         assert sandbox.stdout is not None
         assert sandbox.stdout.readline(), "the sandbox did not start"
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        os.environ |= connections(found)
         yield found
         sandbox.terminate()
-    for name in connections(found):
-        del os.environ[name]
+
+
+@pytest.fixture(autouse=True)
+def _connected(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the tests that play something have the connections, and no others."""
+    if "stage" in request.fixturenames:
+        for name, value in request.getfixturevalue("connections").items():
+            monkeypatch.setenv(name, value)
+    yield
     forget_shared_states()
 
 
@@ -42,6 +47,7 @@ def stage(credentials: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
     crm.close()
 
 
+@pytest.fixture(scope="session")
 def connections(credentials: dict[str, Any]) -> dict[str, str]:
     """The connections ``espo_default`` of an API user and ``espo_admin``, as Airflow reads them."""
     host = {"conn_type": "espo", "host": credentials["base_url"]}

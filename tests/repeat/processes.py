@@ -23,14 +23,16 @@ class Processes:
     """The helper, seen from the test.
 
     :param folder: folder for what tries leave behind.
+    :param connections: the Airflow connections, as variables of the environment.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, connections: Mapping[str, str]) -> None:
         self._helper = subprocess.Popen(
             [sys.executable, "-m", "tests.repeat.processes", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, **connections},
         )
         assert self._helper.stdin is not None
         assert self._helper.stdout is not None

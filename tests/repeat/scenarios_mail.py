@@ -58,7 +58,7 @@ SCENARIOS = (
             "entity_type": "Lead",
             "record_id": run.made["id"],
         },
-        "creator, time since the first try, all values; then the status of the e-mail found",
+        "the draft's id in the task state store, else creator, time, all values; then its status",
         lead,
         _mails,
         through=mail_server,

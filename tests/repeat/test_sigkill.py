@@ -26,8 +26,8 @@ TITLES = (
 
 
 @pytest.fixture(scope="module")
-def processes(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    with Processes(tmp_path_factory.mktemp("processes")) as started:
+def processes(connections: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with Processes(tmp_path_factory.mktemp("processes"), connections) as started:
         yield started
 
 
