@@ -100,18 +100,15 @@ def nightly_hygiene() -> None:
         return [{"record_id": ids[0], "data": {"sourceIdList": ids[1:], "attributes": {}}} for ids in doubles]
 
     @task
-    def take_over(doubles: list[dict[str, Any]]) -> int:
-        """Give the contacts that stay what only their doubles have. By the hook, so that no value passes Airflow."""
-        rows = []
+    def take_over(doubles: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Give the contacts that stay what only their doubles have; return those that may be merged now.
+
+        By the hook, so that no value passes through Airflow. Where EspoCRM refuses a value it would be lost.
+        """
         with EspoHook() as hook:
-            for double in doubles:
-                ids = [double["record_id"], *double["data"]["sourceIdList"]]
-                found = hook.list_records("Contact", where=[in_("id", ids)], select=TAKE_OVER)
-                kept, *others = sorted(found, key=lambda contact: ids.index(contact["id"]))
-                lacking = [name for name in TAKE_OVER if not kept[name]]
-                values = {name: next((one[name] for one in others if one[name]), None) for name in lacking}
-                rows.append({"id": kept["id"], **{name: value for name, value in values.items() if value}})
-            return _write(hook, rows)
+            rows = [_with_values_of_doubles(hook, double) for double in doubles]
+            refused = _update(hook, [row for row in rows if len(row) > 1])
+        return [double for double in doubles if double["record_id"] not in refused]
 
     # Also where there was nothing to merge.
     @task(trigger_rule="none_failed")
@@ -123,18 +120,25 @@ def nightly_hygiene() -> None:
             if len(wanted) > params["max_phones"]:
                 raise AirflowFailException(f"{len(wanted)} numbers would change, max_phones is {params['max_phones']}")
             rows = [_with_number(hook, contact_id, number) for contact_id, number in wanted.items()]
-            return {"changed": _write(hook, rows), "unclear": unclear}
+            refused = _update(hook, rows)
+        return {"changed": len(rows) - len(refused), "unclear": unclear + refused}
 
     @task
-    def write_report(doubles: list[dict[str, Any]], phones: dict[str, Any]) -> str:
+    def write_report(doubles: list[dict[str, Any]], ready: list[dict[str, Any]], phones: dict[str, Any]) -> str:
         """Write what happened to a file, and return its path."""
         context = get_current_context()
-        with EspoHook() as hook:
-            merged = [hook.record_url("Contact", double["record_id"]) for double in doubles]
-            unclear = [hook.record_url("Contact", contact_id) for contact_id in phones["unclear"]]
+        lists = {
+            "Merged into these contacts": [double["record_id"] for double in ready],
+            "Left alone, because EspoCRM refused what they should take over": [
+                double["record_id"] for double in doubles if double not in ready
+            ],
+            "Phone numbers that are not clear": phones["unclear"],
+        }
         lines = ["# Contact hygiene", "", f"Phone numbers written anew: {phones['changed']}", ""]
-        lines += [f"## Merged into these contacts: {len(merged)}", "", *[f"* {url}" for url in merged], ""]
-        lines += [f"## Phone numbers that nobody can dial: {len(unclear)}", "", *[f"* {url}" for url in unclear], ""]
+        with EspoHook() as hook:
+            for title, ids in lists.items():
+                links = [f"* {hook.record_url('Contact', contact_id)}" for contact_id in ids]
+                lines += [f"## {title}: {len(ids)}", "", *links, ""]
         day = context["dag_run"].run_after.strftime("%Y-%m-%d")
         path = Path(context["params"]["report_dir"]) / f"hygiene-{day}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -142,11 +146,12 @@ def nightly_hygiene() -> None:
         return str(path)
 
     doubles = find_doubles()
-    merge = EspoActionOperator.partial(task_id="merge", entity_type="Contact", action="merge").expand_kwargs(doubles)
+    ready = take_over(doubles)
+    merge = EspoActionOperator.partial(task_id="merge", entity_type="Contact", action="merge").expand_kwargs(ready)
     phones = normalise_phones()
-    take_over(doubles) >> merge >> phones
+    merge >> phones
     upload = EspoUploadAttachmentOperator(
-        task_id="upload_report", path=write_report(doubles, phones), entity_type="Document", field="file"
+        task_id="upload_report", path=write_report(doubles, ready, phones), entity_type="Document", field="file"
     )
     # One document a day: a second run puts the new report into it.
     EspoUpsertRecordOperator(
@@ -170,7 +175,8 @@ def _phones(hook: EspoHook, default_country: str) -> tuple[dict[str, str], list[
         clean = international(number, contact["addressCountry"] or "", default_country)
         if not clean:
             unclear.append(contact["id"])
-        elif clean != number:
+        elif re.sub("[^0-9+]", "", clean) != re.sub("[^0-9+]", "", number):
+            # Blanks and dashes make no other number: neither the provider nor EspoCRM would see a difference.
             wanted[contact["id"]] = clean
     return wanted, unclear
 
@@ -184,13 +190,29 @@ def _with_number(hook: EspoHook, contact_id: str, number: str) -> dict[str, Any]
     return {"id": contact_id, "phoneNumber": number, "phoneNumberData": [*first, *others]}
 
 
-def _write(hook: EspoHook, rows: list[dict[str, Any]]) -> int:
-    """Update contacts; return how many changed. One that EspoCRM refuses does not stop the others."""
+def _with_values_of_doubles(hook: EspoHook, double: dict[str, Any]) -> dict[str, Any]:
+    """Attributes that the contact that stays lacks, from the first double that has them."""
+    # What a hundred doubles do not know, nobody knows; more ids make a URL that web servers refuse.
+    ids = [double["record_id"], *double["data"]["sourceIdList"]][:100]
+    found = hook.list_records("Contact", where=[in_("id", ids)], select=TAKE_OVER)
+    by_id = {contact["id"]: contact for contact in found}
+    # In a later try some of them are merged already.
+    there = [by_id[contact_id] for contact_id in ids if contact_id in by_id]
+    row = {"id": double["record_id"]}
+    for name in TAKE_OVER:
+        value = next((contact[name] for contact in there if contact[name]), None)
+        if value and not by_id.get(row["id"], {}).get(name):
+            row[name] = value
+    return row
+
+
+def _update(hook: EspoHook, rows: list[dict[str, Any]]) -> list[str]:
+    """Update contacts; return the ids of those that EspoCRM refused, which do not stop the others."""
     outcomes = hook.write_many("Contact", rows, operation="update")
-    for outcome in outcomes:
-        if outcome["error"]:
-            log.warning("Contact %s: %s", rows[outcome["index"]]["id"], outcome["error"])
-    return sum(outcome["action"] == "updated" for outcome in outcomes)
+    failed = {rows[outcome["index"]]["id"]: outcome["error"] for outcome in outcomes if outcome["error"]}
+    for contact_id, error in failed.items():
+        log.warning("Contact %s: %s", contact_id, error)
+    return list(failed)
 
 
 nightly_hygiene()

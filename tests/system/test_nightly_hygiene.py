@@ -85,6 +85,21 @@ def test_doubles_become_one_that_has_what_both_had(
     assert crm.hook.count_records("Document", where=[equals("name", name)]) == 1
 
 
+def test_doubles_stay_two_where_a_value_would_be_lost(
+    crm: Crm, run_dag: Run, doubles: dict[str, str], tmp_path: Path
+) -> None:
+    campaign = crm.hook.create_record("Campaign", {"name": uuid4().hex})
+    crm.hook.update_record("Contact", doubles["double"], {"campaignId": campaign["id"]})
+    # EspoCRM leaves the contact as it is, and takes the campaign for no other.
+    crm.hook.delete_record("Campaign", campaign["id"])
+    assert str(run_dag("nightly_hygiene", report_dir=str(tmp_path)).state) == "success"
+    assert ids_of(crm, *doubles.values()) == {doubles["kept"], doubles["double"], doubles["namesake"]}
+    [report] = tmp_path.glob("*.md")
+    assert f"refused what they should take over: 1\n\n* {crm.hook.record_url('Contact', doubles['kept'])}" in (
+        report.read_text(encoding="utf-8")
+    )
+
+
 def test_phone_numbers_become_international_where_it_is_certain_what_they_mean(
     crm: Crm, run_dag: Run, make_contact: Callable[..., str], result_of: Callable[[Any, str], Any], tmp_path: Path
 ) -> None:
