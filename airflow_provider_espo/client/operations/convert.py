@@ -40,6 +40,7 @@ from airflow_provider_espo.client.operations.convert_finish import carry_over
 from airflow_provider_espo.client.operations.convert_orphans import find_orphan
 from airflow_provider_espo.client.operations.convert_plan import (
     CREATED_ID,
+    TARGETS,
     Plan,
     Targets,
     check_targets,
@@ -205,9 +206,13 @@ class _Conversion:
             return (yield from _finished(self.state, lead)) if self.plan.existing else _result(lead, "converted")
 
     def note_leftovers(self, names: Sequence[str]) -> Operation[None]:
-        """Find what an earlier request created and nothing points to, and let the lead point to it."""
+        """Find what an earlier request created and nothing points to, and let the lead point to it.
+
+        EspoCRM creates one type after the other, so the first that is not there is the end.
+        """
         found: dict[str, str] = {}
         for name in names:
+            relatives = {**self.plan.existing, **found}
             orphan = yield from find_orphan(
                 self.state,
                 name,
@@ -215,9 +220,11 @@ class _Conversion:
                 schema=self.plan.schemas[name],
                 since=self.since,
                 lead_id=self.plan.lead_id,
+                relatives={one: relatives[one] for one in TARGETS[: TARGETS.index(name)] if one in relatives},
             )
-            if orphan is not None:
-                found[name] = orphan
+            if orphan is None:
+                break
+            found[name] = orphan
         yield from self._note(found)
 
     def _after_refusal(self, error: EspoError) -> Operation[None]:

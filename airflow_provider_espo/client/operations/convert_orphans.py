@@ -26,15 +26,17 @@ def find_orphan(
     schema: EntitySchema,
     since: datetime,
     lead_id: str,
+    relatives: Mapping[str, str],
 ) -> Operation[str | None]:
     """Find the record of a type that an earlier conversion of a lead created.
 
-    It was created by the connection's user since, has all values that were sent, and is not what another lead was
-    converted into.
+    It was created by the connection's user since, has all values that were sent, is not what another lead was
+    converted into, and belongs to what this lead was converted into before.
 
     :param wire: the values that were sent.
     :param since: when the first try began.
     :param lead_id: id of the lead.
+    :param relatives: ids of the account and the contact that EspoCRM had joined it to, by entity type.
     :return: its id.
     :raises EspoAmbiguousMatchError: there are several. One may belong to another lead that is being converted.
     """
@@ -46,10 +48,12 @@ def find_orphan(
     while len(unclaimed) < 2 and (found := (yield from find(since))) is not None:
         seen.add(found.id)
         whole = yield from read_whole(entity_type, found.id)
-        owner = whole.get("originalLeadId") if whole is not None else None
-        if whole is not None and owner == lead_id:
+        if whole is None or not _belongs(whole, wire, relatives):
+            continue
+        owner = whole.get("originalLeadId")
+        if owner == lead_id:
             return found.id
-        if whole is not None and not owner:
+        if not owner:
             unclaimed.append(found.id)
     if len(unclaimed) > 1:
         raise EspoAmbiguousMatchError(
@@ -60,3 +64,11 @@ def find_orphan(
             "of the lead to the right one, or delete those that are too many",
         )
     return unclaimed[0] if unclaimed else None
+
+
+def _belongs(whole: Mapping[str, Any], wire: Mapping[str, Any], relatives: Mapping[str, str]) -> bool:
+    """Whether a record is joined to the lead's account and contact. Many have all values alike but for this."""
+    account, contact = relatives.get("Account"), relatives.get("Contact")
+    if account is not None and whole.get("accountId") not in (account, wire.get("accountId", account)):
+        return False
+    return contact is None or contact in (whole.get("contactsIds") or (whole.get("contactId"),))

@@ -1,122 +1,30 @@
-"""Lead conversion on the sandbox: whatever breaks wherever, each lead is converted once into one of each."""
+"""Lead conversion on the sandbox: one try."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from airflow_provider_espo.client.state import forget_shared_states
 from airflow_provider_espo.exceptions import (
-    EspoAmbiguousMatchError,
     EspoConflictError,
     EspoDuplicateError,
-    EspoError,
     EspoForbiddenError,
     EspoInputError,
     EspoNotFoundError,
-    EspoServerError,
     EspoUnknownNameError,
-    EspoValidationError,
 )
-from airflow_provider_espo.operators.lead import EspoConvertLeadOperator
-from airflow_provider_espo.sandbox.errors import ApiError
-from airflow_provider_espo.sandbox.lead_conversion import Conversion
 from tests.unit.conftest import ConnectionSetter
-from tests.unit.crm import Lost, Sent, TooLate, answering, refusal
-from tests.unit.running import DAG_RUN_STARTED, Store, TaskInstance, run_task
-from tests.unit.sandbox_crm import Killed, SandboxCrm
-
-CONVERT = "Lead/action/convert"
-RETRY = TaskInstance(try_number=2, max_tries=1)
-ALL = {"Account": {}, "Contact": {}, "Opportunity": {"name": "First order", "closeDate": "2031-02-01"}}
+from tests.unit.leads import CONVERT, a_crm, assert_converted_once, convert, counts, lead, of, read
+from tests.unit.running import Store, TaskInstance, run_task
+from tests.unit.sandbox_crm import SandboxCrm
 
 
 @pytest.fixture
 def crm(connect: ConnectionSetter) -> Iterator[SandboxCrm]:
     with a_crm(connect) as one:
         yield one
-
-
-@contextmanager
-def a_crm(connect: ConnectionSetter, now: datetime | None = None) -> Iterator[SandboxCrm]:
-    crm = SandboxCrm()
-    # What is looked for by the time of an earlier try is told by the worker's clock.
-    crm.now = now or datetime.now(UTC)
-    forget_shared_states()
-    connect(password=crm.credentials["api_key"])
-    with answering(crm):
-        yield crm
-    crm.sandbox.close()
-
-
-def lead(crm: SandboxCrm, **attributes: Any) -> str:
-    values: dict[str, Any] = {
-        "firstName": "Ada",
-        "lastName": "Nowak",
-        "accountName": "Nowak & Co",
-        "emailAddress": "ada@nowak.example",
-        "phoneNumber": "+493012345678",
-        "title": "CTO",
-        "addressCity": "Berlin",
-        "opportunityAmount": 500,
-        "opportunityAmountCurrency": "EUR",
-        "description": "met at a fair",
-    }
-    given = values | attributes
-    return str(crm.asker.create("Lead", **{name: value for name, value in given.items() if value is not None})["id"])
-
-
-def convert(lead_id: str, **given: Any) -> EspoConvertLeadOperator:
-    return EspoConvertLeadOperator(**({"task_id": "convert", "lead_id": lead_id, "records": ALL, "retries": 1} | given))
-
-
-def of(crm: SandboxCrm, entity_type: str) -> list[Any]:
-    found = crm.asker.find(entity_type, maxSize=200)["list"]
-    return [crm.asker.ok("GET", f"{entity_type}/{one['id']}") for one in found]
-
-
-def counts(crm: SandboxCrm) -> tuple[int, int, int]:
-    account, contact, opportunity = (len(of(crm, name)) for name in ("Account", "Contact", "Opportunity"))
-    return account, contact, opportunity
-
-
-def read(crm: SandboxCrm, lead_id: str) -> Any:
-    return crm.asker.ok("GET", f"Lead/{lead_id}")
-
-
-def tries(crm: SandboxCrm, task: EspoConvertLeadOperator, store: Store | None = None) -> Any:
-    """Two tries of a task instance, of which the first fails."""
-    memory = Store() if store is None else store
-    with pytest.raises((EspoError, Killed)):
-        run_task(task, store=memory)
-    crm.live()
-    return run_task(task, store=memory, ti=RETRY)
-
-
-def assert_converted_once(crm: SandboxCrm, lead_id: str, result: Any) -> None:
-    now = read(crm, lead_id)
-    assert counts(crm) == (1, 1, 1)
-    assert now["status"] == "Converted"
-    (account,), (contact,), (opportunity,) = (of(crm, name) for name in ("Account", "Contact", "Opportunity"))
-    assert (now["createdAccountId"], now["createdContactId"], now["createdOpportunityId"]) == (
-        account["id"],
-        contact["id"],
-        opportunity["id"],
-    )
-    assert contact["accountId"] == opportunity["accountId"] == account["id"]
-    assert opportunity["contactsIds"] == [contact["id"]]
-    assert result == {
-        "lead_id": lead_id,
-        "account_id": account["id"],
-        "contact_id": contact["id"],
-        "opportunity_id": opportunity["id"],
-        "action": "converted",
-        "not_carried_over": [],
-    }
 
 
 # --- one try
@@ -259,123 +167,6 @@ def without_right(crm: SandboxCrm, entity_type: str) -> None:
     admin.ok("PUT", f"Role/{role['id']}", {"data": data})
 
 
-# --- tried again after a failure
-
-
-@pytest.mark.parametrize("with_store", [True, False], ids=["store", "no store"])
-@pytest.mark.parametrize("carried_out", [False, True], ids=["before", "after"])
-def test_killed_at_any_request_and_tried_again_there_is_one_of_each(
-    connect: ConnectionSetter, carried_out: bool, with_store: bool
-) -> None:
-    number, ended = 0, False
-    while not ended:
-        number += 1
-        with a_crm(connect, None if with_store else DAG_RUN_STARTED) as crm:
-            lead_id, store = lead(crm), Store() if with_store else None
-            crm.kill_at(number, carried_out=carried_out)
-            try:
-                result = run_task(convert(lead_id), store=store)
-                ended = True
-            except Killed:
-                crm.live()
-                result = run_task(convert(lead_id), store=store, ti=RETRY)
-            assert_converted_once(crm, lead_id, result)
-    assert number > 5
-
-
-@pytest.mark.parametrize("created", [0, 1, 2, 3])
-@pytest.mark.parametrize("on_duplicate", ["fail", "use_existing", "force"])
-def test_a_server_that_breaks_off_half_way_leaves_nothing_twice(
-    crm: SandboxCrm, created: int, on_duplicate: str
-) -> None:
-    lead_id, store = lead(crm), Store()
-    task = convert(lead_id, on_duplicate=on_duplicate)
-    with breaking_off(created), pytest.raises(EspoServerError, match="Try again in some minutes"):
-        run_task(task, store=store)
-    assert sum(counts(crm)) == created
-    assert_converted_once(crm, lead_id, run_task(task, store=store, ti=RETRY))
-
-
-@contextmanager
-def breaking_off(created: int) -> Iterator[None]:
-    """Let the server fail once it has created so many records."""
-    real = Conversion.create
-
-    def create(self: Conversion, entity_type: str, values: Any) -> None:
-        if created:
-            real(self, entity_type, values)
-        if len(self.created) == created:
-            raise ApiError(500)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Conversion, "create", create)
-        yield
-
-
-def test_a_server_that_breaks_off_after_it_noted_the_conversion_has_converted(crm: SandboxCrm) -> None:
-    lead_id = lead(crm)
-    there = hang_on(crm, lead_id)
-
-    def fail(_self: Conversion) -> None:
-        raise ApiError(500)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Conversion, "move_activities", fail)
-        result = run_task(convert(lead_id))
-    assert_converted_once(crm, lead_id, result)
-    assert crm.asker.read("Call", there["Call"])["parentId"] == result["opportunity_id"]
-
-
-@pytest.mark.parametrize("failure", [Lost, TooLate])
-def test_within_one_try_nothing_is_sent_twice(crm: SandboxCrm, failure: type[Exception]) -> None:
-    """The server may still be at it, and a second request would create what the first is about to create."""
-    crm.on("POST", CONVERT, failure)
-    with pytest.raises(EspoError, match="is looked for, and used") as caught:
-        run_task(convert(lead(crm)))
-    assert caught.value.outcome_unknown
-    assert len(crm.calls("POST", CONVERT)) == 1
-
-
-def test_a_failure_later_than_the_first_step_keeps_what_there_is_and_says_why(crm: SandboxCrm) -> None:
-    lead_id, store = lead(crm), Store()
-    task = convert(lead_id, records=ALL | {"Opportunity": {"name": "Order", "closeDate": "someday"}})
-    with pytest.raises(EspoValidationError, match="closeDate"):
-        run_task(task, store=store)
-    now = read(crm, lead_id)
-    assert counts(crm) == (1, 1, 0)
-    assert (now["status"], now["createdAccountId"], now["createdContactId"]) == (
-        "New",
-        of(crm, "Account")[0]["id"],
-        of(crm, "Contact")[0]["id"],
-    )
-    # Mended and cleared, which is another task instance in all but name.
-    assert_converted_once(crm, lead_id, run_task(convert(lead_id), store=Store()))
-
-
-def test_what_was_deleted_after_a_failed_try_is_made_anew(crm: SandboxCrm) -> None:
-    lead_id = lead(crm)
-    with pytest.raises(EspoValidationError):
-        run_task(convert(lead_id, records=ALL | {"Opportunity": {"name": "Order", "closeDate": "someday"}}))
-    (account,) = of(crm, "Account")
-    crm.asker.ok("DELETE", f"Account/{account['id']}")
-    result = run_task(convert(lead_id))
-    assert result["account_id"] not in (None, account["id"])
-    assert of(crm, "Contact")[0]["accountId"] in (account["id"], None, result["account_id"])
-    assert counts(crm) == (1, 1, 1)
-
-
-def test_a_retry_that_comes_after_a_success_that_nobody_saw_returns_it(crm: SandboxCrm) -> None:
-    lead_id, store = lead(crm), Store()
-
-    def die(sent: Sent) -> None:
-        if sent.path == CONVERT:
-            raise Killed
-
-    crm.after = die
-    task = convert(lead_id, on_converted="fail")
-    assert_converted_once(crm, lead_id, tries(crm, task, store))
-
-
 # --- duplicates
 
 
@@ -438,164 +229,3 @@ def test_two_that_agree_are_a_choice_that_is_not_ours(crm: SandboxCrm) -> None:
     with pytest.raises(EspoDuplicateError, match="Account: more than one of them agrees on name"):
         run_task(convert(lead_id, on_duplicate="use_existing"))
     assert counts(crm) == (2, 0, 0)
-
-
-# --- leads of the same company
-
-PLAIN = {"emailAddress": None, "phoneNumber": None, "title": None}
-
-
-def test_leads_of_one_company_do_not_take_each_others_account(crm: SandboxCrm) -> None:
-    one, other = lead(crm, **PLAIN), lead(crm, **PLAIN, lastName="Kowalska")
-    store = Store()
-    with breaking_off(1), pytest.raises(EspoServerError):
-        run_task(convert(other, on_duplicate="force"), store=store)
-    first = run_task(convert(one, on_duplicate="force"))
-    second = run_task(convert(other, on_duplicate="force"), store=store, ti=RETRY)
-    assert first["account_id"] != second["account_id"]
-    assert counts(crm) == (2, 2, 2)
-    assert read(crm, one)["createdAccountId"] == first["account_id"]
-
-
-def test_a_refused_try_does_not_take_what_another_task_makes_meanwhile(crm: SandboxCrm) -> None:
-    lead_id, store = lead(crm, **PLAIN), Store()
-    account = crm.asker.create("Account", name="Nowak & Co")["id"]
-    for ti in (None, RETRY):
-        with pytest.raises(EspoDuplicateError):
-            run_task(convert(lead_id), store=store, ti=ti)
-    assert counts(crm) == (1, 0, 0)
-    assert [one["id"] for one in of(crm, "Account")] == [account]
-    assert read(crm, lead_id)["createdAccountId"] is None
-
-
-def test_where_it_is_not_clear_whose_record_it_is_none_is_taken(crm: SandboxCrm) -> None:
-    one, other = lead(crm, **PLAIN), lead(crm, **PLAIN, lastName="Kowalska")
-    store = Store()
-    for lead_id, memory in ((one, Store()), (other, store)):
-        with breaking_off(1), pytest.raises(EspoServerError):
-            run_task(convert(lead_id, on_duplicate="force"), store=memory)
-    with pytest.raises(EspoAmbiguousMatchError, match="createdAccountId") as caught:
-        run_task(convert(other, on_duplicate="force"), store=store, ti=RETRY)
-    assert sorted(caught.value.record_ids) == sorted(account["id"] for account in of(crm, "Account"))
-    # What the error tells one to do.
-    crm.asker.ok("PUT", f"Lead/{one}", {"createdAccountId": caught.value.record_ids[0]})
-    result = run_task(convert(other, on_duplicate="force"), store=store, ti=RETRY)
-    assert result["account_id"] == caught.value.record_ids[1]
-    assert len(of(crm, "Account")) == 2
-
-
-# --- what hangs on the lead
-
-WHEN = {"dateStart": "2031-01-01 10:00:00", "dateEnd": "2031-01-01 11:00:00"}
-
-
-def user_id(crm: SandboxCrm) -> str:
-    found = crm.asker.find("User", where=[{"type": "equals", "attribute": "userName", "value": "sales"}])
-    return str(found["list"][0]["id"])
-
-
-def hang_on(crm: SandboxCrm, lead_id: str) -> dict[str, str]:
-    """Give a lead activities and a document."""
-    user = user_id(crm)
-    common = {**WHEN, "assignedUserId": user, "parentType": "Lead", "parentId": lead_id}
-    mail = {"from": "a@x.example", "to": "b@x.example", "status": "Archived", "dateSent": WHEN["dateStart"]}
-    content = {"name": "a.txt", "type": "text/plain", "file": "data:text/plain;base64,aGk="}
-    file = crm.asker.create("Attachment", role="Attachment", relatedType="Document", field="file", **content)["id"]
-    document = crm.asker.create("Document", name="D", publishDate="2030-01-01", fileId=file)["id"]
-    crm.asker.ok("POST", f"Lead/{lead_id}/documents", {"id": document})
-    return {
-        "Meeting": crm.asker.create("Meeting", name="M", leadsIds=[lead_id], **common)["id"],
-        "Call": crm.asker.create("Call", name="C", leadsIds=[lead_id], **common)["id"],
-        "Email": crm.asker.create("Email", name="E", parentType="Lead", parentId=lead_id, **mail)["id"],
-        "Document": document,
-    }
-
-
-def carried(crm: SandboxCrm, there: dict[str, str]) -> Any:
-    """Where what hung on a lead hangs now."""
-    rows: dict[str, Any] = {}
-    for name in ("Meeting", "Call", "Email"):
-        record = crm.asker.read(name, there[name])
-        rows[name] = (record["parentType"], len(record.get("contactsIds", ())) if name != "Email" else None)
-    for name in ("accounts", "contacts", "opportunities"):
-        rows[name] = len(crm.asker.ok("GET", f"Document/{there['Document']}/{name}")["list"])
-    return rows
-
-
-@pytest.mark.parametrize("types", [("Account", "Contact", "Opportunity"), ("Account", "Contact"), ("Contact",)])
-def test_a_retry_carries_over_what_the_server_would_have(crm: SandboxCrm, types: tuple[str, ...]) -> None:
-    records = {name: ALL[name] for name in types}
-    at_once = lead(crm, lastName="Once", accountName="Once & Co", emailAddress="once@once.example")
-    there = hang_on(crm, at_once)
-    run_task(convert(at_once, records=records))
-    expected = carried(crm, there)
-
-    lead_id, store = lead(crm), Store()
-    there = hang_on(crm, lead_id)
-    with breaking_off(len(types)), pytest.raises(EspoServerError):
-        run_task(convert(lead_id, records=records), store=store)
-    result = run_task(convert(lead_id, records=records), store=store, ti=RETRY)
-    assert carried(crm, there) == expected
-    assert result["not_carried_over"] == []
-
-
-def test_what_the_user_may_not_change_is_named_and_stops_nothing(crm: SandboxCrm) -> None:
-    lead_id = lead(crm)
-    there = hang_on(crm, lead_id)
-    with pytest.raises(EspoValidationError):
-        run_task(convert(lead_id, records=ALL | {"Opportunity": {"name": "Order", "closeDate": "someday"}}))
-    crm.on("POST", f"Meeting/{there['Meeting']}/contacts", refusal(403))
-    crm.on("GET", f"Lead/{lead_id}/documents", refusal(403))
-    result = run_task(convert(lead_id))
-    assert result["not_carried_over"] == [f"Meeting/{there['Meeting']}", f"Lead/{lead_id}/documents"]
-    assert len(crm.asker.read("Call", there["Call"])["contactsIds"]) == 1
-
-
-def test_an_error_while_carrying_over_is_made_good_by_the_retry(crm: SandboxCrm) -> None:
-    lead_id, store = lead(crm), Store()
-    there = hang_on(crm, lead_id)
-    records = ALL | {"Opportunity": {"name": "Order", "closeDate": "someday"}}
-    with pytest.raises(EspoValidationError):
-        run_task(convert(lead_id, records=records))
-    path = f"Meeting/{there['Meeting']}/contacts"
-    crm.on("POST", path, refusal(400), lambda sent: crm.asker.ok("POST", path, sent.json))
-    with pytest.raises(EspoError):
-        run_task(convert(lead_id, on_converted="fail"), store=store)
-    assert run_task(convert(lead_id, on_converted="fail"), store=store, ti=RETRY)["action"] == "converted"
-    assert len(crm.asker.read("Meeting", there["Meeting"])["contactsIds"]) == 1
-
-
-def test_a_retry_links_nobody_who_takes_part_already(crm: SandboxCrm) -> None:
-    lead_id, store = lead(crm), Store()
-    there = hang_on(crm, lead_id)
-    run_task(convert(lead_id), store=store)
-    # The worker died before it could say so.
-    assert run_task(convert(lead_id), store=store, ti=RETRY)["action"] == "converted"
-    assert crm.calls("POST", f"Meeting/{there['Meeting']}/contacts") == []
-    assert len(crm.asker.read("Meeting", there["Meeting"])["contactsIds"]) == 1
-
-
-# --- many
-
-
-def test_mapped_over_many_leads_with_failures_each_is_converted_once(connect: ConnectionSetter) -> None:
-    with a_crm(connect) as crm:
-        ids = [
-            lead(crm, lastName=f"L{n}", accountName=f"Company {n // 2}", emailAddress=f"l{n}@x.example")
-            for n in range(20)
-        ]
-        for number, lead_id in enumerate(ids):
-            store = Store()
-            crm.kill_at(3 + number % 7, carried_out=bool(number % 2))
-            task = convert(lead_id, on_duplicate="force")
-            try:
-                run_task(task, store=store)
-            except Killed:
-                crm.live()
-                run_task(task, store=store, ti=RETRY)
-            crm.live()
-        leads = [read(crm, lead_id) for lead_id in ids]
-        assert {one["status"] for one in leads} == {"Converted"}
-        assert counts(crm) == (20, 20, 20)
-        for name in ("Account", "Contact", "Opportunity"):
-            assert len({one[f"created{name}Id"] for one in leads}) == 20
