@@ -1,14 +1,17 @@
-"""Keep what is searched for out of the HTTP libraries' logs.
+"""Keep what is searched for, and secrets, out of the HTTP libraries' logs.
 
-Both log each request with its whole URL, and the query string holds the filter: names, e-mail addresses.
+Both log each request with its whole URL, and the query string holds the filter: names, e-mail addresses. The path of a
+lead capture holds its key.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 
 _API = "/api/v1/"
+_KEY_IN_PATH = re.compile(r"(/LeadCapture/)[^/?\s]+")
 
 
 class _WithoutQuery(logging.Filter):
@@ -35,4 +38,9 @@ def _without_query(argument: object) -> object:
     if isinstance(argument, int | float):
         return argument
     text = str(argument)
-    return text.partition("?")[0] + "?..." if _API in text and "?" in text else argument
+    if _API not in text:
+        return argument
+    shown = _KEY_IN_PATH.sub(r"\1...", text)
+    if "?" in shown:
+        return shown.partition("?")[0] + "?..."
+    return argument if shown == text else shown

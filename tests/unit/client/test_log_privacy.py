@@ -41,3 +41,15 @@ def test_it_is_put_on_once(logger: logging.Logger) -> None:
     hide_queries(logger.name)
     hide_queries(logger.name)
     assert len(logger.filters) == 1
+
+
+def test_the_key_of_a_lead_capture_is_a_secret_in_a_path(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    hide_queries(logger.name)
+    url = "https://crm.example.com/api/v1/LeadCapture/c0ffee00"
+    with caplog.at_level(logging.DEBUG):
+        logger.info('HTTP Request: %s %s "%s %d"', "POST", httpx.URL(url), "HTTP/1.1", 200)
+        logger.debug('%s:%s "%s %s %s" %s', "crm.example.com", 443, "POST", url.partition(".com")[2], "HTTP/1.1", 200)
+    assert "c0ffee00" not in caplog.text
+    assert all("LeadCapture/..." in message for message in caplog.messages)

@@ -18,6 +18,7 @@ from airflow_provider_espo.operators.relationship import EspoLinkOperator, EspoL
 from airflow_provider_espo.where import equals
 from tests.unit.crm import LEAD, Crm, page, refusal
 from tests.unit.running import TaskInstance, run_task
+from tests.unit.sandbox_crm import SandboxCrm
 
 LISTS = ["65a1b2c3d4e5f6001", "65a1b2c3d4e5f6002"]
 
@@ -127,3 +128,67 @@ def test_list_related_refuses_too_many_rows(crm: Crm) -> None:
     crm.on("GET", f"Lead/{LEAD}/targetLists", {"total": -1, "list": rows})
     with pytest.raises(EspoInputError, match="More than 2"):
         run_task(related(max_xcom_rows=2))
+
+
+# --- by a filter
+
+FAIR = "65a1b2c3d4e5f6009"
+
+
+def fill(**given: Any) -> EspoLinkOperator:
+    arguments: dict[str, Any] = {"entity_type": "TargetList", "link": "leads", "where": [equals("lastName", "A")]}
+    return EspoLinkOperator(task_id="fill", **(arguments | given))
+
+
+@pytest.fixture
+def fair(sandbox_crm: SandboxCrm) -> str:
+    for name in ("A", "A", "B"):
+        sandbox_crm.asker.create("Lead", lastName=name)
+    return str(sandbox_crm.asker.create("TargetList", name="Fair")["id"])
+
+
+def on_list(crm: SandboxCrm, list_id: str) -> list[str]:
+    return sorted(one["lastName"] for one in crm.asker.ok("GET", f"TargetList/{list_id}/leads")["list"])
+
+
+def test_a_filter_says_which_records_are_linked(sandbox_crm: SandboxCrm, fair: str) -> None:
+    task = fill(
+        record_id="{{ params.id }}", where=[equals("lastName", "{{ params.name }}")], max_records="{{ params.most }}"
+    )
+    for _ in range(2):
+        assert run_task(task, params={"id": fair, "name": "A", "most": 2}) == {"linked": 2}
+    assert on_list(sandbox_crm, fair) == ["A", "A"]
+
+
+def test_every_record_is_linked_only_if_that_is_said(sandbox_crm: SandboxCrm, fair: str) -> None:
+    for where in (None, [], "{{ [] }}"):
+        with pytest.raises(EspoInputError):
+            run_task(fill(record_id=fair, where=where))
+    assert on_list(sandbox_crm, fair) == []
+    assert run_task(fill(record_id=fair, where=None, all_records=True)) == {"linked": 3}
+
+
+def test_more_than_max_records_are_refused(sandbox_crm: SandboxCrm, fair: str) -> None:
+    with pytest.raises(EspoInputError, match="2 records match, and max_records is 1"):
+        run_task(fill(record_id=fair, max_records=1))
+    assert on_list(sandbox_crm, fair) == []
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"where": [equals("lastName", "A")]}, {"primary_filter": "actual"}, {"all_records": True}, {"max_records": 5}],
+)
+def test_ids_and_a_filter_contradict_each_other(crm: Crm, beside: dict[str, Any]) -> None:
+    with pytest.raises(EspoInputError, match="not both"):
+        run_task(link(**beside))
+    assert crm.sent == []
+
+
+def test_ids_that_turn_out_to_be_none_link_nothing(crm: Crm) -> None:
+    with DAG("d", schedule=None):
+        source = EspoListRecordsOperator(task_id="source", entity_type="TargetList")
+        tasks = link(related_ids=source.output["none"]), unlink(related_ids=source.output["none"])
+    for task in tasks:
+        with pytest.raises(EspoInputError, match="turned out to be None"):
+            run_task(task, ti=TaskInstance(xcoms={"source": {"none": None}}))
+    assert crm.sent == []
