@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_espo.client.config import ClientConfig
-from airflow_provider_espo.client.operations.waiting import enough_records
+from airflow_provider_espo.client.operations.waiting import enough_records, record_in_state
 from airflow_provider_espo.client.sync import EspoClient
-from airflow_provider_espo.exceptions import EspoInputError
+from airflow_provider_espo.exceptions import EspoConflictError, EspoInputError, EspoUnknownNameError
 from airflow_provider_espo.where import equals
-from tests.unit.crm import Crm, Reply, Sent
+from tests.unit.crm import LEAD, Crm, Reply, Sent
 
 CONFIG = ClientConfig(site_url=Crm.url, secret="key")
 
@@ -90,3 +90,55 @@ def test_a_count_that_is_none_is_refused_before_anything_is_sent(crm: Crm, wrong
     with pytest.raises(EspoInputError, match="min_count"):
         look(wrong)
     assert crm.sent == []
+
+
+# --- a record's state
+
+
+def in_state(crm: Crm, record: dict[str, Any], expected: Any, failed: Any = None) -> Any:
+    crm.on("GET", f"Lead/{LEAD}", {"id": LEAD, **record})
+    with EspoClient(CONFIG) as client:
+        return client.run(record_in_state(client.state, "Lead", LEAD, expected=expected, failed=failed))
+
+
+@pytest.mark.parametrize(
+    ("record", "expected", "so"),
+    [
+        ({"status": "New"}, {"status": "New"}, True),
+        ({"status": "New"}, {"status": "Dead"}, False),
+        ({"status": "New"}, {"status": ["Dead", "New"]}, True),
+        ({"status": "New", "lastName": "A"}, {"status": "New", "lastName": "B"}, False),
+        ({"status": None}, {"status": None}, True),
+        ({"status": ""}, {"status": None}, True),
+        ({"status": "New"}, {"status": [None, ""]}, False),
+        ({}, {"status": None}, True),
+        ({"opportunityAmount": 500}, {"opportunityAmount": "500.0"}, True),
+        ({"opportunityAmount": 500.01}, {"opportunityAmount": 500}, False),
+        ({"modifiedAt": "2026-03-01 06:00:00"}, {"modifiedAt": "2026-03-01T08:00:00+02:00"}, True),
+        ({"emailAddress": "n@x.example"}, {"emailAddress": "N@X.example"}, True),
+    ],
+)
+def test_all_values_have_to_be_what_is_waited_for(crm: Crm, record: Any, expected: Any, so: bool) -> None:
+    assert in_state(crm, record, expected) == ({"id": LEAD} if so else None)
+
+
+@pytest.mark.parametrize(
+    ("failed", "ends"),
+    [({"status": "Dead"}, True), ({"status": "New", "lastName": "A"}, True), ({"status": "New"}, False)],
+)
+def test_one_value_of_those_that_fail_is_enough(crm: Crm, failed: Any, ends: bool) -> None:
+    record = {"status": "Dead", "lastName": "A"}
+    if not ends:
+        assert in_state(crm, record, {"status": "Assigned"}, failed) is None
+        return
+    with pytest.raises(EspoConflictError) as caught:
+        # Even if what is waited for is so as well.
+        in_state(crm, record, {"lastName": "A"}, failed)
+    assert "'A'" not in str(caught.value)
+    assert "Dead" not in str(caught.value)
+
+
+def test_an_attribute_that_is_not_there_is_refused_before_the_record_is_read(crm: Crm) -> None:
+    with pytest.raises(EspoUnknownNameError, match="stat"):
+        in_state(crm, {}, {"stat": "New"})
+    assert crm.calls("GET", f"Lead/{LEAD}") == []
