@@ -112,7 +112,7 @@ def lose_some(ids: list[str]) -> None:
             raise requests.ConnectionError("for the benchmark")
         return response
 
-    requests.Session.send = send  # type: ignore[method-assign]
+    requests.Session.send = send  # type: ignore[assignment, method-assign]
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def lead(crm: SandboxCrm, **attributes: Any) -> str:
 
 
 def convert(lead_id: str, **given: Any) -> EspoConvertLeadOperator:
-    return EspoConvertLeadOperator(**({"task_id": "convert", "lead_id": lead_id, "records": ALL, "retries": 1} | given))
+    arguments: dict[str, Any] = {"task_id": "convert", "lead_id": lead_id, "records": ALL, "retries": 1}
+    return EspoConvertLeadOperator(**(arguments | given))
 
 
 def of(crm: SandboxCrm, entity_type: str) -> list[Any]:

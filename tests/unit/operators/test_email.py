@@ -45,7 +45,7 @@ def send(**given: Any) -> EspoSendEmailOperator:
         "from_address": "sales@example.com",
         "cc": "c@x.example",
     }
-    return EspoSendEmailOperator(**({"task_id": "send", "retries": 1} | arguments | given))
+    return EspoSendEmailOperator(task_id="send", **({"retries": 1} | arguments | given))
 
 
 def mails(crm: SandboxCrm) -> list[Any]:

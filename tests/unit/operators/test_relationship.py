@@ -161,7 +161,8 @@ def test_a_filter_says_which_records_are_linked(sandbox_crm: SandboxCrm, fair: s
 
 
 def test_every_record_is_linked_only_if_that_is_said(sandbox_crm: SandboxCrm, fair: str) -> None:
-    for where in (None, [], "{{ [] }}"):
+    filters: tuple[Any, ...] = (None, [], "{{ [] }}")
+    for where in filters:
         with pytest.raises(EspoInputError):
             run_task(fill(record_id=fair, where=where))
     assert on_list(sandbox_crm, fair) == []
@@ -187,7 +188,8 @@ def test_ids_and_a_filter_contradict_each_other(crm: Crm, beside: dict[str, Any]
 def test_ids_that_turn_out_to_be_none_link_nothing(crm: Crm) -> None:
     with DAG("d", schedule=None):
         source = EspoListRecordsOperator(task_id="source", entity_type="TargetList")
-        tasks = link(related_ids=source.output["none"]), unlink(related_ids=source.output["none"])
+        result: Any = source.output
+        tasks: tuple[Any, ...] = (link(related_ids=result["none"]), unlink(related_ids=result["none"]))
     for task in tasks:
         with pytest.raises(EspoInputError, match="turned out to be None"):
             run_task(task, ti=TaskInstance(xcoms={"source": {"none": None}}))

@@ -186,10 +186,11 @@ def test_bad_input_fails_at_the_first_look(
 def test_everything_may_be_templated_and_come_from_another_task(sandbox_crm: SandboxCrm, deal: str) -> None:
     with DAG("d", schedule=None):
         source = EspoGetRecordOperator(task_id="source", entity_type="Opportunity", record_id=deal)
+        result: Any = source.output
         task = sensor(
             "{{ params.id }}",
             entity_type="{{ params.type }}",
-            expected={"stage": source.output["stages"], "amount": "{{ params.amount }}"},
+            expected={"stage": result["stages"], "amount": "{{ params.amount }}"},
             failed={"stage": "{{ params.lost }}"},
         )
     assert task.upstream_task_ids == {"source"}

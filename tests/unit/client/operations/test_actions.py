@@ -158,7 +158,9 @@ def test_a_primary_filter_is_one_too(sandbox_crm: SandboxCrm) -> None:
 ALL = {"type": "and", "value": []}
 
 
-@pytest.mark.parametrize("where", [None, [], [{"type": "any", "attribute": "id"}], [ALL], [{"type": "or", "value": [ALL, ALL]}]])
+@pytest.mark.parametrize(
+    "where", [None, [], [{"type": "any", "attribute": "id"}], [ALL], [{"type": "or", "value": [ALL, ALL]}]]
+)
 def test_a_filter_that_leaves_nothing_out_has_to_be_meant(sandbox_crm: SandboxCrm, where: Any) -> None:
     leads(sandbox_crm, "A", "B")
     fair = target_list(sandbox_crm)

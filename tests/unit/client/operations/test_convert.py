@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ CREATED = {"createdAccountId": ACCOUNT, "createdContactId": CONTACT, "createdOpp
 
 
 @pytest.fixture
-def server(crm: Crm) -> Iterator[Crm]:
+def server(crm: Crm) -> Crm:
     """A CRM with a lead of a company, in which all goes well."""
     for name, defs in (("Account", ACCOUNT_DEFS), ("Contact", CONTACT_DEFS), ("Opportunity", DEAL_DEFS)):
         crm.has(name, defs)
