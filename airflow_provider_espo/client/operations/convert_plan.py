@@ -109,12 +109,17 @@ def plan_conversion(
     for name, schema in plan.schemas.items():
         given = wanted[name] or {}
         plan.wires[name] = {**_usable(suggested.get(name, {}), given, schema), **to_wire(given, schema)}
-        if name in missing and (lacking := [it for it in schema.required if plan.wires[name].get(it) in (None, "")]):
+        if name in missing and (lacking := [it for it in schema.required if _is_empty(plan.wires[name], it)]):
             raise EspoInputError(
                 f"{name} needs {', '.join(lacking)}, and neither the lead nor records have it",
                 hint=f"Give it in records, or leave {name} out. Nothing was changed",
             )
     return plan
+
+
+def _is_empty(wire: Mapping[str, Any], name: str) -> bool:
+    """Whether a required attribute has no value, in none of the attributes that its field takes one in."""
+    return all(wire.get(f"{name}{end}") in (None, "", []) for end in ("", "Data", "Date"))
 
 
 def _default_targets(lead: Record) -> dict[str, Mapping[str, Any] | None]:

@@ -372,3 +372,19 @@ class TestMetadataAnswers:
     @pytest.mark.parametrize("payload", [None, "", [], {}, False, {"scopes": {}}, {"fields": []}])
     def test_a_type_that_is_unknown_or_hidden_has_none(self, payload: Any) -> None:
         assert entity_defs_from_metadata(payload, "Deal") is None
+
+
+def test_required_is_what_has_no_default_and_can_be_written() -> None:
+    fields = {
+        "name": {"type": "varchar", "required": True},
+        "stage": {"type": "enum", "required": True, "default": "New", "options": ["New"]},
+        "amount": {"type": "currency", "required": True},
+        "account": {"type": "link", "required": True},
+        "contacts": {"type": "linkMultiple", "required": True},
+        "closeDate": {"type": "date", "required": True},
+        "number": {"type": "autoincrement", "required": True, "readOnly": True},
+        "description": {"type": "text"},
+        "flag": {"type": "bool", "required": True, "default": False},
+    }
+    schema = EntitySchema.from_entity_defs("Deal", {"fields": fields})
+    assert schema.required == ("name", "amount", "accountId", "contactsIds", "closeDate")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_espo.exceptions import EspoDuplicateError, EspoNotFoundError
+from airflow_provider_espo.exceptions import EspoDuplicateError, EspoInputError, EspoNotFoundError
 from airflow_provider_espo.hooks.espo import EspoAsyncHook, EspoHook
 from tests.unit.crm import Crm, Reply, Sent, page, refusal
 
@@ -157,6 +157,16 @@ def test_after_a_duplicate_only_what_stands_before_it_is_looked_for(
     with pytest.raises(EspoDuplicateError):
         convert()
     assert looked == listed
+
+
+def test_a_required_address_may_be_given_with_its_flags(server: Crm) -> None:
+    fields = ACCOUNT_DEFS["fields"] | {"emailAddress": {"type": "email", "required": True}}
+    server.has("Account", {"fields": fields})
+    with pytest.raises(EspoInputError, match="Account needs emailAddress"):
+        convert(records={"Account": {}})
+    data = [{"emailAddress": "n@x.example", "primary": True}]
+    convert(records={"Account": {"emailAddressData": data}})
+    assert server.sent[-1].json["records"]["Account"]["emailAddressData"] == data
 
 
 def test_a_deleted_lead_is_not_there_for_administrators_either(server: Crm) -> None:
