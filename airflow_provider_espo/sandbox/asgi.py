@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response, StreamingResponse
@@ -13,7 +12,7 @@ from starlette.routing import Route
 from airflow_provider_espo.sandbox.http import Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from starlette.requests import Request as HttpRequest
@@ -79,8 +78,8 @@ def response_of(reply: Reply, method: str) -> Response:
     return response
 
 
-async def blocks_of(path: Path) -> AsyncIterator[bytes]:
-    """A file's content, never as a whole in memory."""
-    async with await anyio.open_file(path, "rb") as file:
-        while block := await file.read(BLOCK):
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """A file's content, never as a whole in memory. Starlette reads it on a thread."""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
             yield block

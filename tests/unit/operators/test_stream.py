@@ -33,7 +33,8 @@ def post(**given: Any) -> EspoPostToStreamOperator:
 
 def test_a_list_has_the_notes_their_ids_and_the_last_number(crm: Crm) -> None:
     crm.on("GET", "GlobalStream", page(*NOTES))
-    result = run_task(EspoListStreamOperator(task_id="list", after_number="0", limit="5"))
+    rendered: dict[str, Any] = {"after_number": "0", "limit": "5"}
+    result = run_task(EspoListStreamOperator(task_id="list", **rendered))
     assert result == {"notes": NOTES[::-1], "note_ids": ["n1", "n2"], "last_number": 2}
 
 
