@@ -159,7 +159,7 @@ class TestWheel:
             "requirements-dev.lock",
             ".airflow-registry.yaml",
             "tests/unit/test_packaging.py",
-            "tools/write_registry.py",
+            "dev/write_registry.py",
         } <= names
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_espo.get_provider_info import KINDS, PACKAGE_NAME
-from tools.write_registry import FILE, building_blocks
+from dev.write_registry import FILE, building_blocks
 
 yaml: Any = importlib.import_module("yaml")  # comes with Airflow, without types
 
@@ -22,7 +22,7 @@ def registry() -> dict[str, Any]:
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_it_lists_every_building_block_with_its_own_words(registry: dict[str, Any], kind: str) -> None:
     listed = {entry["module"]: entry["description"] for entry in registry[kind]}
-    assert listed == building_blocks(kind), "run: python tools/write_registry.py"
+    assert listed == building_blocks(kind), "run: python -m dev.write_registry"
     assert all(listed.values())
 
 

@@ -1,6 +1,6 @@
 """Writes .airflow-registry.yaml, which Airflow's provider registry reads, from the classes of the package.
 
-python tools/write_registry.py
+python -m dev.write_registry
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def render() -> str:
         "docs-url": f"{SOURCE_URL}/blob/main/docs/index.md",
         "source-url": SOURCE_URL,
     }
-    lines = ["# Written by tools/write_registry.py from the classes and their docstrings.", ""]
+    lines = ["# Written by dev/write_registry.py from the classes and their docstrings.", ""]
     lines += [f"{key}: {json.dumps(value)}" for key, value in head.items()]
     for kind in KINDS:
         lines += ["", f"{kind}:"]
