@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.client.where_check import check_item
+from airflow_provider_espo.client.where_operators import OPERATORS, Shape
 from airflow_provider_espo.client.where_values import Place
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def build(
     :param attribute: attribute or link, where the operator has one.
     :param value: its value, where it has one.
     :param time_zone: IANA name or ``ZoneInfo``; means ``date_time`` unless ``date`` is given.
-    :param date_time: whether the attribute is a date-time.
+    :param date_time: whether the attribute is a date-time; known by itself where days or months are counted from
+        now and the attribute is named ``…At``.
     :param date: whether the attribute is a date.
     :raises EspoInputError: if the item would not make sense to EspoCRM.
     """
@@ -45,13 +47,24 @@ def build(
         item["attribute"] = attribute
     if value is not None:
         item["value"] = value
-    if date_time or (time_zone is not None and not date):
+    if date_time or (not date and (time_zone is not None or _counts_moments(operator, attribute))):
         item["dateTime"] = True
     if date:
         item["date"] = True
     if time_zone is not None:
         item["timeZone"] = time_zone if isinstance(time_zone, str) else _zone_name(time_zone)
     return check_item(item, Place(f"{function_name(operator)}()"), rendered=False)
+
+
+def _counts_moments(operator: str, attribute: object) -> bool:
+    """Whether days or months from now on are compared with an attribute that is a date with time by its name.
+
+    EspoCRM names those ``…At`` (``createdAt``). Compared as dates they lose the last day: a time on it is above its
+    date.
+    """
+    known = OPERATORS.get(operator)
+    from_now = known is not None and known.local_time and known.shape in (Shape.NOTHING, Shape.DAYS)
+    return from_now and isinstance(attribute, str) and attribute.endswith("At")
 
 
 def _zone_name(zone: object) -> object:

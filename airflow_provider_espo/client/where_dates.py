@@ -2,8 +2,9 @@
 
 ``date_time`` says that the attribute is a date with time, so that EspoCRM works with whole days and the
 current moment instead of date text; ``time_zone`` says in which zone days begin (it means ``date_time``).
-Without a zone EspoCRM takes its own system time zone. For attributes that are plain dates give neither; where
-days are counted from today, ``date=True`` with ``time_zone`` says whose today.
+Without a zone EspoCRM takes its own system time zone. Where days or months are counted from now, an attribute whose
+name ends in ``At`` (``createdAt``) is taken for a date with time by itself. For attributes that are plain dates give
+neither; where days are counted from today, ``date=True`` with ``time_zone`` says whose today.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def test_results_and_jinja_are_filled_in_at_any_depth() -> None:
                 {"type": "after", "value": "2026-01-05", **local},
             ],
         },
-        {"type": "lastXDays", "attribute": "createdAt", "value": 7},
+        {"type": "lastXDays", "attribute": "createdAt", "dateTime": True, "value": 7},
     ]
 
 

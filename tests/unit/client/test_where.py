@@ -438,3 +438,21 @@ def test_items_are_the_same_in_every_process() -> None:
     }
     assert len(outputs) == 1
     assert json.loads(outputs.pop())
+
+
+@pytest.mark.parametrize(
+    ("item", "counts_moments"),
+    [
+        (lambda: where.last_x_days("createdAt", 7), True),
+        (lambda: where.today("modifiedAt"), True),
+        (lambda: where.last_month("convertedAt"), True),
+        (lambda: where.older_than_x_days("streamUpdatedAt", "{{ params.days }}"), True),
+        (lambda: where.last_x_days("closeDate", 7), False),
+        (lambda: where.last_x_days("dateStart", 7), False),
+        (lambda: where.today("createdAt", date=True), False),
+        (lambda: where.on("createdAt", "2026-01-05"), False),
+        (lambda: where.is_null("createdAt"), False),
+    ],
+)
+def test_days_counted_from_now_take_an_attribute_named_at_for_a_date_with_time(item: Any, counts_moments: bool) -> None:
+    assert item().get("dateTime", False) is counts_moments
