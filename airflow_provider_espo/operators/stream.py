@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.rendered import MAX_XCOM_ROWS, refuse_too_many, rows_to_ask_for, whole_number
-from airflow_provider_espo.operators.tries import earlier_tries_since
+from airflow_provider_espo.operators.tries import one_try
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -166,7 +166,7 @@ class EspoPostToStreamOperator(EspoOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Post."""
-        with self.hook as hook:
+        with self.hook as hook, one_try(context, "post") as since:
             result = hook.post_note(
                 self.post,
                 entity_type=self.entity_type,
@@ -177,7 +177,7 @@ class EspoPostToStreamOperator(EspoOperator):
                 attachment_ids=self.attachment_ids,
                 mentions=self.mentions,
                 internal=self.internal,
-                look_for_earlier_since=earlier_tries_since(context, "post"),
+                look_for_earlier_since=since,
             )
         self.log.info("Note %s: %s", result["id"], result["action"])
         return result

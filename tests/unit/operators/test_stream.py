@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_espo.exceptions import EspoInputError, EspoNothingDoneError
+from airflow_provider_espo.exceptions import EspoForbiddenError, EspoInputError, EspoNothingDoneError
 from airflow_provider_espo.operators.stream import (
     EspoFollowOperator,
     EspoListStreamOperator,
     EspoPostToStreamOperator,
     EspoUnfollowOperator,
 )
-from tests.unit.crm import LEAD, Crm, Lost, page
+from tests.unit.crm import LEAD, Crm, Lost, page, refusal
 from tests.unit.running import Store, TaskInstance, run_task
 
 NOTES = [{"id": "n2", "number": 2, "post": "b"}, {"id": "n1", "number": 1, "post": "a"}]
@@ -69,6 +69,18 @@ def test_a_post_is_made_once_over_all_tries(crm: Crm) -> None:
     again = run_task(post(), store=store, ti=TaskInstance(try_number=2, max_tries=1))
     assert again == {"id": "n9", "action": "created"}
     assert len(crm.calls("POST", "Note")) == tries
+
+
+def test_a_post_that_was_refused_is_not_found_in_an_equal_one_that_somebody_made_meanwhile(crm: Crm) -> None:
+    store, path = Store(), f"Lead/{LEAD}/stream"
+    crm.on("GET", path, page())
+    crm.on("POST", "Note", refusal(403, "No create access."))
+    with pytest.raises(EspoForbiddenError):
+        run_task(post(), store=store)
+    crm.on("GET", path, page({"id": "n9", "number": 9, "post": "Hello", "parentType": "Lead", "parentId": LEAD}))
+    crm.on("POST", "Note", {"id": "n10"})
+    again = run_task(post(), store=store, ti=TaskInstance(try_number=2, max_tries=1))
+    assert again == {"id": "n10", "action": "created"}
 
 
 def test_following_says_how_many(crm: Crm) -> None:
