@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 _ORDERS = ("asc", "desc")
 
 
+class _Checked(tuple["Mapping[str, Any]", ...]):
+    """Where items that were checked: a walk narrows its search for each page and need not check it all again."""
+
+    __slots__ = ()
+
+
+def _checked(items: object) -> _Checked:
+    return _Checked(check_where(items, rendered=True))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """What to list: filters, attributes, order and window.
@@ -52,7 +62,7 @@ class Search:
 
     def __post_init__(self) -> None:
         checked = {
-            "where": tuple(check_where(self.where, rendered=True)),
+            "where": self.where if isinstance(self.where, _Checked) else _checked(self.where),
             "select": _select(self.select),
             "order_by": _name("order_by", self.order_by),
             "order": _order(self.order),
@@ -111,7 +121,7 @@ class Search:
 
         :param items: where items to be added to those that are there.
         """
-        return replace(self, where=(*self.where, *items))
+        return replace(self, where=_Checked((*self.where, *_checked(items))))
 
 
 def _select(names: object) -> tuple[str, ...] | None:

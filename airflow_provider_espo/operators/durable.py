@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoError, EspoInputError, EspoJobError, EspoNotFoundError
 from airflow_provider_espo.operators.base import EspoOperator
-from airflow_provider_espo.operators.tries import earlier_tries_since
+from airflow_provider_espo.operators.tries import earlier_tries_since, generation
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,8 +39,7 @@ class JobMemory:
 
     def __init__(self, context: Context, what: str) -> None:
         self._store = compat.task_state_store(context)
-        # Clearing a task moves max_tries, a retry does not.
-        self._key = f"espo_{what}_{int(getattr(context['ti'], 'max_tries', 0) or 0)}"
+        self._key = f"espo_{what}_{generation(context)}"
         #: When an earlier try began to submit; ``None`` if none did.
         self.since: datetime | None = None
         #: The job, once known.

@@ -30,7 +30,7 @@ def earlier_tries_since(context: Context, what: str) -> datetime | None:
             return datetime.fromisoformat(since)
         store.set(key, datetime.now(UTC).isoformat())
         return None
-    first_try = _generation(context) - int(context["task"].retries or 0) + 1
+    first_try = generation(context) - int(context["task"].retries or 0) + 1
     if context["ti"].try_number <= first_try:
         return None
     start: datetime | None = context["dag_run"].start_date
@@ -58,10 +58,14 @@ def one_try(context: Context, what: str) -> Iterator[datetime | None]:
         raise
 
 
-def _generation(context: Context) -> int:
+def generation(context: Context) -> int:
+    """Return a number that all tries of a task instance share until the task is cleared.
+
+    :param context: Airflow's context.
+    """
     # Clearing a task moves max_tries, a retry does not.
     return int(getattr(context["ti"], "max_tries", 0) or 0)
 
 
 def _key(context: Context, what: str) -> str:
-    return f"espo_{what}_since_{_generation(context)}"
+    return f"espo_{what}_since_{generation(context)}"

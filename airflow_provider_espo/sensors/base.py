@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -118,3 +118,11 @@ class EspoSensor(EspoTask, BaseSensorOperator):
         if self.never_fail or (self.soft_fail and timeout):
             raise airflow.AirflowSkipException(str(error)) from error
         raise error
+
+
+def plain_list(names: Sequence[str] | None) -> Any:
+    """Make a plain list, which a trigger's arguments must be, of another task's result; a text stays as it is.
+
+    :param names: names as a task has them.
+    """
+    return names if names is None or isinstance(names, str) else list(names)

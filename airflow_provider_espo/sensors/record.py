@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.operators.rendered import whole_number
-from airflow_provider_espo.sensors.base import EspoSensor
+from airflow_provider_espo.sensors.base import EspoSensor, plain_list
 
 if TYPE_CHECKING:
     from airflow_provider_espo.triggers.base import EspoPollTrigger
@@ -86,7 +86,7 @@ class EspoRecordSensor(EspoSensor):
             # Of another task's result this makes plain lists and dicts, which a trigger's arguments must be.
             "where": None if self.where is None else check_where(self.where, rendered=True),
             "primary_filter": self.primary_filter,
-            "bool_filters": None if self.bool_filters is None else _list_of(self.bool_filters),
+            "bool_filters": plain_list(self.bool_filters),
             "text_filter": self.text_filter,
             "min_count": whole_number("min_count", self.min_count),
         }
@@ -165,7 +165,3 @@ def _plain(values: Mapping[str, Any], to_wire: Any) -> dict[str, Any]:
         else to_wire({name: value})[name]
         for name, value in values.items()
     }
-
-
-def _list_of(names: Sequence[str]) -> Any:
-    return names if isinstance(names, str) else list(names)

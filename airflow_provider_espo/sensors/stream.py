@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.operators.rendered import whole_number
-from airflow_provider_espo.sensors.base import EspoSensor
+from airflow_provider_espo.operators.tries import generation
+from airflow_provider_espo.sensors.base import EspoSensor, plain_list
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -156,19 +157,13 @@ class EspoStreamSensor(EspoSensor):
             "entity_type": self.entity_type,
             "record_id": self.record_id,
             "stream": self.stream,
-            "note_types": self._names(self.note_types),
-            "parent_types": self._names(self.parent_types),
+            "note_types": plain_list(self.note_types),
+            "parent_types": plain_list(self.parent_types),
             "created_by": self.created_by,
             "text": self.text,
             "where": None if self.where is None else check_where(self.where, rendered=True),
         }
 
-    @staticmethod
-    def _names(names: Sequence[str] | None) -> Any:
-        """Of another task's result this makes a plain list, which a trigger's arguments must be."""
-        return names if names is None or isinstance(names, str) else list(names)
-
 
 def _state_key(context: Context) -> str:
-    # Clearing a task moves max_tries: a cleared task begins anew.
-    return f"{_STATE_KEY}_{getattr(context['ti'], 'max_tries', 0)}"
+    return f"{_STATE_KEY}_{generation(context)}"

@@ -13,7 +13,7 @@ from airflow_provider_espo.client.errors import (
 )
 from airflow_provider_espo.client.operations.keys import read_whole
 from airflow_provider_espo.client.operations.listing import count_records
-from airflow_provider_espo.client.operations.relations import record_ids
+from airflow_provider_espo.client.operations.relations import record_ids, send_and_expect_true
 from airflow_provider_espo.client.operations.schema import linkable, writable
 from airflow_provider_espo.client.search import Search
 from airflow_provider_espo.client.state import ClientState
@@ -214,10 +214,7 @@ def opt_out(
         json={"id": record_id_segment(target_list_id), "targetType": entity_type, "targetId": record_id},
         repeatable=True,
     )
-    if expect_json(outgoing, (yield outgoing)) is not True:
-        raise EspoNothingDoneError(
-            "EspoCRM answered that nothing was done", status=200, method="POST", path=outgoing.path
-        )
+    yield from send_and_expect_true(outgoing)
     return {"id": record_id, "action": "opted_in" if cancel else "opted_out"}
 
 

@@ -13,7 +13,6 @@ from airflow_provider_espo.client.paging import KEYSET_ATTRIBUTES, Pager, pager_
 from airflow_provider_espo.client.schema import EntitySchema
 from airflow_provider_espo.client.search import Search
 from airflow_provider_espo.client.state import ClientState
-from airflow_provider_espo.client.where_check import check_where
 from airflow_provider_espo.client.wire import (
     Emit,
     Operation,
@@ -157,7 +156,7 @@ def build_search(options: ListOptions) -> Search:
     select, bool_filters = options.get("select"), options.get("bool_filters")
     where = options.get("where")
     return Search(
-        where=check_where(where, rendered=True) if where is not None else (),
+        where=where if where is not None else (),
         select=select,
         order_by=options.get("order_by"),
         order=options.get("order"),

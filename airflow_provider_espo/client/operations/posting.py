@@ -11,7 +11,7 @@ from airflow_provider_espo.client.operations.keys import Found
 from airflow_provider_espo.client.operations.listing import list_records
 from airflow_provider_espo.client.operations.lost import CLOCK_SKEW, create_once
 from airflow_provider_espo.client.operations.pages import next_page
-from airflow_provider_espo.client.operations.relations import record_ids
+from airflow_provider_espo.client.operations.relations import record_ids, send_and_expect_true
 from airflow_provider_espo.client.operations.stream import earlier_post
 from airflow_provider_espo.client.operations.system import my_user_id
 from airflow_provider_espo.client.paging import pager_for
@@ -21,7 +21,6 @@ from airflow_provider_espo.client.wire import (
     Operation,
     Record,
     build_request,
-    expect_json,
     record_id_segment,
     record_path,
 )
@@ -197,9 +196,7 @@ def _check_users(state: ClientState, mentions: Sequence[str]) -> Operation[None]
 def _expect_true(method: str, path: str, body: Any) -> Operation[None]:
     # To follow twice is to follow once, so this may be repeated.
     extra = {} if body is None else {"json": body}
-    outgoing = build_request(method, path, repeatable=True, **extra)
-    if expect_json(outgoing, (yield outgoing)) is not True:
-        raise EspoNothingDoneError("EspoCRM answered that nothing was done", status=200, method=method, path=path)
+    yield from send_and_expect_true(build_request(method, path, repeatable=True, **extra))
 
 
 def _followers(state: ClientState, path: str) -> Operation[set[str]]:

@@ -10,6 +10,7 @@ from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.wire import (
     Operation,
     Record,
+    Request,
     build_request,
     expect_json,
     name_segment,
@@ -86,15 +87,24 @@ def _send(
     for start in range(0, len(ids), _IDS_AT_ONCE):
         # Linking twice is linking once, so this POST may be repeated.
         outgoing = build_request(method, path, json={"ids": ids[start : start + _IDS_AT_ONCE]}, repeatable=True)
-        if expect_json(outgoing, (yield outgoing)) is not True:
-            raise EspoNothingDoneError(
-                "EspoCRM answered that nothing was done",
-                status=200,
-                method=method,
-                path=path,
-                hint="Check the link's name and that the user may edit both sides",
-            )
+        yield from send_and_expect_true(outgoing, hint="Check the link's name and that the user may edit both sides")
     return len(ids)
+
+
+def send_and_expect_true(outgoing: Request, *, hint: str | None = None) -> Operation[None]:
+    """Send a request that EspoCRM answers by ``true`` when it has done what was asked.
+
+    :param hint: what may be the reason where it has not.
+    :raises EspoNothingDoneError: the answer is something else, such as ``false``.
+    """
+    if expect_json(outgoing, (yield outgoing)) is not True:
+        raise EspoNothingDoneError(
+            "EspoCRM answered that nothing was done",
+            status=200,
+            method=outgoing.method,
+            path=outgoing.path,
+            hint=hint,
+        )
 
 
 def record_ids(related_ids: str | Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal, TypedDict, Unpack
 
 from airflow_provider_espo.client.errors import EspoForbiddenError, EspoInputError, EspoNotFoundError
+from airflow_provider_espo.client.moments import utc_text
 from airflow_provider_espo.client.search import Search
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.stream_cursor import OVERLAP, StreamCursor, stream_number
@@ -230,7 +231,7 @@ def earlier_post(path: str, wanted: Mapping[str, Any], author: str, since: datet
     items: list[dict[str, Any]] = [
         {"type": "equals", "attribute": "type", "value": "Post"},
         {"type": "equals", "attribute": "createdById", "value": author},
-        {"type": "greaterThanOrEquals", "attribute": "createdAt", "value": since.strftime("%Y-%m-%d %H:%M:%S")},
+        {"type": "greaterThanOrEquals", "attribute": "createdAt", "value": utc_text(since)},
     ]
     below: int | None = None
     while True:
