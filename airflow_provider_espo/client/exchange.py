@@ -25,6 +25,7 @@ from airflow_provider_espo.client.errors import (
     EspoTransportError,
 )
 from airflow_provider_espo.client.redirects import redirect_target
+from airflow_provider_espo.client.retry import was_too_slow
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.wire import (
     Emit,
@@ -110,6 +111,8 @@ def exchange(request: Request, state: ClientState) -> Steps[Response]:
                 return outcome
         else:
             error = _named(outcome, request)
+        if was_too_slow(error) and not request.repeat_when_slow:
+            raise error
         if isinstance(error, EspoAuthenticationError) and token is not None and not renewed:
             # The token may have expired: log in once more, then believe the server.
             state.token.forget(token)

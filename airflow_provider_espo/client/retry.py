@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_espo.client.errors import (
+    EspoApiError,
     EspoConnectionError,
     EspoError,
     EspoMaintenanceError,
@@ -18,6 +19,8 @@ from airflow_provider_espo.client.errors import (
 
 #: 500 is mostly EspoCRM's answer to a request it cannot stand, so one more try is enough to rule out an accident.
 _TRIES_AFTER_500 = 1
+#: Answers of a proxy to what is too much: 413 too large, 504 and 524 too slow.
+_TOO_MUCH = frozenset({413, 504, 524})
 _GATEWAY_STATUSES = frozenset({502, 503, 504, 520, 521, 522, 523, 524})
 
 
@@ -70,6 +73,13 @@ def is_worth_a_retry(error: EspoError, *, repeatable: bool, retries: int) -> boo
             return repeatable and retries < _TRIES_AFTER_500
         return error.status in _GATEWAY_STATUSES and (repeatable or not error.outcome_unknown)
     return False
+
+
+def was_too_slow(error: EspoError) -> bool:
+    """Whether the server, or a proxy that waited for it, had no answer in time, or one too large to pass on."""
+    if isinstance(error, EspoTimeoutError):
+        return error.outcome_unknown
+    return isinstance(error, EspoApiError) and error.status in _TOO_MUCH
 
 
 def outcome_is_unknown(error: EspoError) -> bool:

@@ -59,6 +59,8 @@ class Request:
     :param proof: how the request proves who sends it.
     :param content: a body that is no JSON.
     :param sink: where the file goes that is asked for; any other answer comes as :class:`Response`.
+    :param repeat_when_slow: whether it is tried again as it is when no answer came in time; not, where the operation
+        rather asks for less.
     """
 
     method: str
@@ -70,6 +72,7 @@ class Request:
     proof: Proof = "connection"
     content: Body | None = field(default=None, repr=False)
     sink: Sink | None = field(default=None, repr=False)
+    repeat_when_slow: bool = True
 
     def body(self) -> bytes | None:
         """Encode the JSON body strictly: what JSON cannot say is an error and not a near thing."""
