@@ -18,7 +18,7 @@ from airflow_provider_espo.client.log_privacy import hide_queries
 from airflow_provider_espo.client.methods import AsyncMethods
 from airflow_provider_espo.client.side_by_side import Source, check_workers
 from airflow_provider_espo.client.state import ClientState, new_state
-from airflow_provider_espo.client.wire import Emit, FileOperation, Operation, Response, Stream, header_map
+from airflow_provider_espo.client.wire import Emit, FileOperation, Response, Stream, header_map
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
@@ -67,7 +67,7 @@ class EspoAsyncClient(AsyncMethods):
             steps.close()
 
     async def run_many(
-        self, operations: Iterable[Operation[T]], max_workers: int | None = None
+        self, operations: Iterable[FileOperation[T]], max_workers: int | None = None
     ) -> AsyncIterator[T | EspoError]:
         """Carry out operations side by side and yield their results, or errors, in the order given.
 
@@ -111,7 +111,7 @@ class EspoAsyncClient(AsyncMethods):
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _try(self, operation: Operation[T], places: asyncio.Semaphore) -> T | EspoError:
+    async def _try(self, operation: FileOperation[T], places: asyncio.Semaphore) -> T | EspoError:
         async with places:
             try:
                 return await self.run(operation)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         mass_action as mass,
     )
     from airflow_provider_espo.client.state import ClientState
-    from airflow_provider_espo.client.wire import FileOperation, Operation, Stream
+    from airflow_provider_espo.client.wire import FileOperation, Stream
 else:
 
     class _Operation:
@@ -108,7 +108,9 @@ class Blocking(Protocol):
     def iterate(self, stream: Stream[T]) -> Iterator[T]:
         """Carry out a stream."""
 
-    def run_many(self, operations: Iterable[Operation[T]], max_workers: int | None = None) -> Iterator[T | EspoError]:
+    def run_many(
+        self, operations: Iterable[FileOperation[T]], max_workers: int | None = None
+    ) -> Iterator[T | EspoError]:
         """Carry out operations side by side; results in the order given."""
 
 
@@ -125,7 +127,7 @@ class Awaiting(Protocol):
         """Carry out a stream."""
 
     def run_many(
-        self, operations: Iterable[Operation[T]], max_workers: int | None = None
+        self, operations: Iterable[FileOperation[T]], max_workers: int | None = None
     ) -> AsyncIterator[T | EspoError]:
         """Carry out operations side by side; results in the order given."""
 

@@ -32,7 +32,7 @@ from airflow_provider_espo.client.methods import BlockingMethods
 from airflow_provider_espo.client.side_by_side import Source, check_workers
 from airflow_provider_espo.client.state import ClientState, new_state
 from airflow_provider_espo.client.sync_connection import Adapter
-from airflow_provider_espo.client.wire import Emit, FileOperation, Operation, Response, Stream, header_map
+from airflow_provider_espo.client.wire import Emit, FileOperation, Response, Stream, header_map
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
@@ -77,7 +77,9 @@ class EspoClient(BlockingMethods):
         finally:
             steps.close()
 
-    def run_many(self, operations: Iterable[Operation[T]], max_workers: int | None = None) -> Iterator[T | EspoError]:
+    def run_many(
+        self, operations: Iterable[FileOperation[T]], max_workers: int | None = None
+    ) -> Iterator[T | EspoError]:
         """Carry out operations side by side and yield their results, or errors, in the order given.
 
         When the results are not wanted to the end, requests under way are finished and no more are sent.
@@ -88,7 +90,7 @@ class EspoClient(BlockingMethods):
         workers = check_workers(max_workers, self.state.config.max_workers)
         return self._run_many(Source(operations), workers)
 
-    def _run_many(self, source: Source[Operation[T]], workers: int) -> Iterator[T | EspoError]:
+    def _run_many(self, source: Source[FileOperation[T]], workers: int) -> Iterator[T | EspoError]:
         stop = threading.Event()
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="espo") as pool:
             window: deque[Future[T | EspoError]] = deque()
@@ -120,7 +122,7 @@ class EspoClient(BlockingMethods):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _try(self, operation: Operation[T], stop: threading.Event) -> T | EspoError:
+    def _try(self, operation: FileOperation[T], stop: threading.Event) -> T | EspoError:
         try:
             return self._drive(perform(operation, self.state), stop)
         except EspoError as error:

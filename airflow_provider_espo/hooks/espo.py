@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.config import ClientConfig
     from airflow_provider_espo.client.state import ClientState
     from airflow_provider_espo.client.sync import EspoClient
-    from airflow_provider_espo.client.wire import FileOperation, Operation, Stream
+    from airflow_provider_espo.client.wire import FileOperation, Stream
 
 T = TypeVar("T")
 
@@ -146,7 +146,9 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
                 self._mask_token(client)
                 yield item
 
-    def run_many(self, operations: Iterable[Operation[T]], max_workers: int | None = None) -> Iterator[T | EspoError]:
+    def run_many(
+        self, operations: Iterable[FileOperation[T]], max_workers: int | None = None
+    ) -> Iterator[T | EspoError]:
         """Carry out operations side by side and yield their results, or errors, in the order given.
 
         :param operations: taken from as places get free, so that a long input is not held in memory.
@@ -270,7 +272,7 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
                 yield item
 
     async def run_many(
-        self, operations: Iterable[Operation[T]], max_workers: int | None = None
+        self, operations: Iterable[FileOperation[T]], max_workers: int | None = None
     ) -> AsyncIterator[T | EspoError]:
         """Carry out operations side by side and yield their results, or errors, in the order given.
 

@@ -14,12 +14,13 @@ import respx
 
 from airflow_provider_espo.client.aio import EspoAsyncClient
 from airflow_provider_espo.client.answers import error_from
+from airflow_provider_espo.client.bodies import Work
 from airflow_provider_espo.client.config import AuthMethod, ClientConfig
 from airflow_provider_espo.client.errors import EspoConnectionError, EspoError, EspoTimeoutError
 from airflow_provider_espo.client.retry import RetryPolicy
 from airflow_provider_espo.client.state import ClientState, new_state
 from airflow_provider_espo.client.sync import EspoClient
-from airflow_provider_espo.client.wire import Emit, Operation, Request, Response, Stream
+from airflow_provider_espo.client.wire import Emit, FileOperation, Request, Response, Stream
 from tests.unit.client.fake_espo import Broken, FakeEspo
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ def answer_of(fake: FakeEspo, request: Request) -> Response:
 class Hand:
     """Runs an operation or stream step by step."""
 
-    def __init__(self, fake: FakeEspo, source: Operation[T] | Stream[T]) -> None:
+    def __init__(self, fake: FakeEspo, source: FileOperation[T] | Stream[T]) -> None:
         self.fake = fake
         self.source: Any = source
         self.emitted: list[Any] = []
@@ -79,13 +80,16 @@ class Hand:
         if isinstance(item, Emit):
             self.emitted.append(item.value)
             return
+        if isinstance(item, Work):
+            self._outcome = item.do()
+            return
         try:
             self._outcome = answer_of(self.fake, item)
         except EspoError as error:
             self._outcome = error
 
 
-def run(fake: FakeEspo, operation: Operation[T]) -> T:
+def run(fake: FakeEspo, operation: FileOperation[T]) -> T:
     """Run an operation to its end."""
     hand = Hand(fake, operation)
     while not hand.over:
@@ -102,7 +106,7 @@ def emitted(fake: FakeEspo, stream: Stream[T]) -> list[T]:
     return hand.emitted
 
 
-def run_all(fake: FakeEspo, operations: Iterable[Operation[T]]) -> list[T]:
+def run_all(fake: FakeEspo, operations: Iterable[FileOperation[T]]) -> list[T]:
     """Run operations side by side, each one request further in turn: as much at once as there can be."""
     hands = [Hand(fake, operation) for operation in operations]
     while not all(hand.over for hand in hands):
