@@ -67,6 +67,9 @@ def level(user: CurrentUser, scope: str, action: str) -> str:
     if user.is_admin:
         return "all"
     rights = user.rights.get(scope, False)
+    if scope == "Webhook":
+        # for programs only, each of which has its own
+        return "own" if rights and user.is_api else "no"
     if isinstance(rights, bool):
         return "all" if rights else "no"
     found = rights.get(action) or "no"
@@ -89,6 +92,8 @@ def forbidden_fields(user: CurrentUser, entity_def: EntityDef, action: str) -> f
         return frozenset()
     if entity_def.name == "User":
         return SECRET_USER_FIELDS | (INNER_USER_FIELDS if action == "read" else ADMINISTERED_USER_FIELDS)
+    if entity_def.name == "Webhook":
+        return frozenset({"user"})
     fields = user.field_rights.get(entity_def.name, {})
     return frozenset(name for name, actions in fields.items() if actions.get(action) == "no")
 
@@ -137,6 +142,8 @@ def own_condition(user: CurrentUser, entity_def: EntityDef) -> Condition:
     """SQL that holds for the user's own records: assigned to them, or made by them where nobody is assigned."""
     if entity_def.name == "User":
         return f"{ROOT}.id = ?", (user.id,)
+    if entity_def.name == "Webhook":
+        return f'{ROOT}."userId" = ?', (user.id,)
     parts: list[str] = []
     if "assignedUserId" in entity_def.attributes:
         parts.append(f'{ROOT}."assignedUserId" = ?')

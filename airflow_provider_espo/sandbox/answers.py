@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.attributes import name_sql
 from airflow_provider_espo.sandbox.serialize import Serializer, fill_in_name
 
@@ -38,7 +39,9 @@ def created_record(storage: Storage, serializer: Serializer, change: Change) -> 
     record |= foreign_values(storage, change)
     record |= serializer.belongings(change.entity_def, change.id, change.user)
     fill_in_name(change.entity_def, record)
-    return record
+    secret = acl.forbidden_fields(change.user, change.entity_def, "read")
+    attributes = change.entity_def.attributes
+    return {n: v for n, v in record.items() if n not in attributes or attributes[n].field not in secret}
 
 
 def updated_record(storage: Storage, serializer: Serializer, change: Change) -> dict[str, Any]:

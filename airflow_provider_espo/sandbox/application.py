@@ -34,6 +34,8 @@ from airflow_provider_espo.sandbox.storage import Storage, utc_now
 from airflow_provider_espo.sandbox.throttle import LoginThrottle
 from airflow_provider_espo.sandbox.user_directory import ENTITY_TYPES, UserDirectory
 from airflow_provider_espo.sandbox.users import CurrentUser
+from airflow_provider_espo.sandbox.webhooks import DEFAULT_DELAY as WEBHOOK_DELAY
+from airflow_provider_espo.sandbox.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +58,7 @@ class Sandbox:
     :param throttle: brake on failed logins
     :param clock: gives the time
     :param job_delay: seconds until a background job is done
+    :param webhook_delay: seconds until a change is delivered to webhooks, and between two runs
     :raises StorageError: if the database cannot be used
     """
 
@@ -67,6 +70,7 @@ class Sandbox:
         throttle: LoginThrottle | None = None,
         clock: Callable[[], datetime] = utc_now,
         job_delay: float = DEFAULT_DELAY,
+        webhook_delay: float = WEBHOOK_DELAY,
     ) -> None:
         self.storage = Storage(database, load_definitions(), settings, clock)
         self.files = store_of(database)
@@ -77,6 +81,9 @@ class Sandbox:
         self.records = Records(self.storage, self.serializer)
         self.records.listeners.append(self._record_changed)
         self.custom_fields = CustomFields(self.storage)
+        self.webhooks = Webhooks(self.storage, self.serializer, self.directory, webhook_delay)
+        self.records.observers.append(self.webhooks.record_saved)
+        self.records.listeners.append(self.webhooks.webhook_changed)
         self.jobs = Jobs(self.storage, job_delay)
         for kind, work in JOB_KINDS.items():
             self.jobs.register(kind, partial(work, self))
@@ -84,10 +91,20 @@ class Sandbox:
         register_all(self.router)
 
     def close(self) -> None:
-        """Stop the background jobs and close the database."""
-        self.jobs.stop()
+        """Stop what goes on by itself and close the database."""
+        self.stop_helpers()
         self.storage.close()
         self.files.close()
+
+    def start_helpers(self) -> None:
+        """Let threads do background jobs and deliver webhooks."""
+        self.jobs.start()
+        self.webhooks.start()
+
+    def stop_helpers(self) -> None:
+        """End these threads."""
+        self.jobs.stop()
+        self.webhooks.stop()
 
     def exists(self, entity_def: EntityDef, record_id: str) -> bool:
         """Whether there is such a record that is not deleted."""

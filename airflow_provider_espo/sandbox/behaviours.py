@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_espo.sandbox import attachments, emails, posts
+from airflow_provider_espo.sandbox import attachments, emails, posts, webhook_rules
 from airflow_provider_espo.sandbox.change import Change
 from airflow_provider_espo.sandbox.links import relation
 from airflow_provider_espo.sandbox.storage import Storage
@@ -34,6 +34,8 @@ def before_check(change: Change, storage: Storage) -> None:
     """Put input in order before it is held against the rules of its fields."""
     if change.entity_def.name == "Email":
         emails.share_subject(change, storage)
+    elif change.entity_def.name == webhook_rules.ENTITY_TYPE:
+        webhook_rules.keep_event(change)
 
 
 def before_save(change: Change, storage: Storage) -> None:
@@ -305,6 +307,7 @@ BEFORE_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "User": (check_user_name, keep_secrets),
     "Note": (posts.prepare,),
     "Email": (set_relatives_of_parent, emails.prepare),
+    webhook_rules.ENTITY_TYPE: (webhook_rules.prepare,),
 }
 AFTER_SAVE: Mapping[str, tuple[Behaviour, ...]] = {
     "Contact": (link_account_of_contact,),

@@ -57,7 +57,7 @@ def fill(storage: Storage, entity_type: str, count: int) -> None:
     :raises ValueError: if there is no such type
     """
     entity_def = storage.definitions.get(entity_type)
-    if entity_def is None or not entity_def.routes or entity_type in ("User", "Role", "Team"):
+    if entity_def is None or not entity_def.routes or entity_type in ("User", "Role", "Team", "Webhook"):
         raise ValueError(f"cannot fill {entity_type!r}: no such entity type")
     makers = dict(column_makers(storage, entity_def, count))
     columns = ", ".join(map(quoted, makers))

@@ -35,6 +35,8 @@ class Records:
         self._emails = email_book(storage)
         self._phones = phone_book(storage)
         self.listeners: list[Listener] = []
+        #: The same within the transaction, so that what an observer writes is there if the change is.
+        self.observers: list[Listener] = []
 
     def read(self, entity_def: EntityDef, record_id: str, user: CurrentUser) -> dict[str, Any]:
         """One record in full. An administrator also sees deleted records.
@@ -149,6 +151,7 @@ class Records:
             change.values = {"deleted": True, **self._stamps(change)}
             self._store(change)
             notes.forget(self._storage, entity_def.name, [record_id])
+            self._show("delete", change)
         self._tell("delete", change)
 
     def stored(self, entity_def: EntityDef, record_id: str, user: CurrentUser) -> dict[str, Any]:
@@ -188,6 +191,10 @@ class Records:
     def _tell(self, what: str, change: Change) -> None:
         for listener in self.listeners:
             listener(what, change)
+
+    def _show(self, what: str, change: Change) -> None:
+        for observer in self.observers:
+            observer(what, change)
 
     def _check_assignment(self, change: Change) -> None:
         """Who may be given the record: with a permission below ``all`` only oneself, or members of one's teams."""
@@ -254,6 +261,7 @@ class Records:
         self._save_links(change)
         behaviours.after_save(change, self._storage)
         notes.note_save(change, self._storage)
+        self._show("create" if change.is_new else "update", change)
 
     def _stamps(self, change: Change) -> dict[str, Any]:
         """Who and when; the version number; when the stream moved."""

@@ -57,6 +57,11 @@ SERVICE_TABLES = (
     """CREATE TABLE IF NOT EXISTS "Job" (
         id TEXT PRIMARY KEY, kind TEXT, "userId" TEXT, status TEXT, begun INTEGER, "startAt" REAL, "workAt" REAL,
         data TEXT, result TEXT)""",
+    """CREATE TABLE IF NOT EXISTS "WebhookEventQueueItem" (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT, "targetId" TEXT, "userId" TEXT, data TEXT)""",
+    """CREATE TABLE IF NOT EXISTS "WebhookQueueItem" (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, "webhookId" TEXT, "targetId" TEXT, data TEXT, status TEXT,
+        attempts INTEGER, "processAt" REAL)""",
     'CREATE TABLE IF NOT EXISTS "Secret" (name TEXT PRIMARY KEY, value TEXT)',
     'CREATE TABLE IF NOT EXISTS "NextNumber" (name TEXT PRIMARY KEY, value INTEGER)',
 )
@@ -69,6 +74,7 @@ SERVICE_INDEXES = (
     ("EntityPhoneNumber", ("phoneNumberId", "entityType")),
     ("ImportEntity", ("importId",)),
     ("Job", ("status",)),
+    ("WebhookQueueItem", ("status", "webhookId")),
 )
 
 

@@ -16,6 +16,7 @@ from airflow_provider_espo.sandbox.fixture import ensure_fixture
 from airflow_provider_espo.sandbox.jobs import DEFAULT_DELAY
 from airflow_provider_espo.sandbox.storage import utc_now
 from airflow_provider_espo.sandbox.throttle import LoginThrottle
+from airflow_provider_espo.sandbox.webhooks import DEFAULT_DELAY as WEBHOOK_DELAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,7 @@ class SandboxServer:
     :param settings: settings of the CRM
     :param clock: gives the CRM's time
     :param job_delay: seconds until a background job is done; half of them it is Pending, then Running
+    :param webhook_delay: seconds between a change and its delivery to webhooks, and between two deliveries
     :raises OSError: if the port is in use
     :raises StorageError: if the database cannot be used
     """
@@ -55,6 +57,7 @@ class SandboxServer:
         settings: Settings | None = None,
         clock: Callable[[], datetime] = utc_now,
         job_delay: float = DEFAULT_DELAY,
+        webhook_delay: float = WEBHOOK_DELAY,
     ) -> None:
         self._host = host
         self._socket = bound_socket(host, port)
@@ -65,6 +68,7 @@ class SandboxServer:
                 throttle=LoginThrottle(enabled=throttle),
                 clock=clock,
                 job_delay=job_delay,
+                webhook_delay=webhook_delay,
             )
             self._credentials = ensure_fixture(self.sandbox.storage)
             self._demo_user: DemoUser | None = None
@@ -117,7 +121,7 @@ class SandboxServer:
         fill(self.sandbox.storage, entity_type, count)
 
     def _start_helpers(self) -> None:
-        self.sandbox.jobs.start()
+        self.sandbox.start_helpers()
         if self._demo_user is not None:
             self._demo_user.start()
 
@@ -150,7 +154,7 @@ class SandboxServer:
         """Stop listening and close the database. Does nothing if it was stopped already."""
         if self._demo_user is not None:
             self._demo_user.stop()
-        self.sandbox.jobs.stop()
+        self.sandbox.stop_helpers()
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(START_TIMEOUT)

@@ -22,6 +22,14 @@ class Settings:
     :param duplicate_max_count: most records of a duplicate answer
     :param attachment_max_size: megabytes of an uploaded file
     :param inline_attachment_max_size: megabytes of a file within a text
+    :param webhooks_internal: whether webhooks may go to any address; else not to internal ones
+    :param webhook_allowed_addresses: ``host:port`` of internal addresses that webhooks may go to nevertheless
+    :param webhook_run_size: most events, and most webhooks, of one run
+    :param webhook_batch_size: most changes in one request
+    :param webhook_max_attempts: how often a delivery is tried
+    :param webhook_retry_after: seconds until the next attempt
+    :param webhook_timeout: seconds until a receiver that does not answer is given up
+    :param webhook_retry_unreachable: whether a connection that fails is tried again, as before EspoCRM 10
     :param mail: what becomes of e-mails that are sent: there is no server for them, or it takes or refuses them
     """
 
@@ -45,4 +53,17 @@ class Settings:
     inline_attachment_max_size: int = 20
     mail: Literal["none", "accept", "refuse"] = "none"
     upload_max_size: float = 256
+    webhooks_internal: bool = False
+    webhook_allowed_addresses: tuple[str, ...] = (
+        "127.0.0.1:18099",
+        "localhost:18099",
+        "127.0.0.1:18098",
+        "localhost:18098",
+    )
+    webhook_run_size: int = 20
+    webhook_batch_size: int = 50
+    webhook_max_attempts: int = 4
+    webhook_retry_after: float = 600
+    webhook_timeout: float = 10
+    webhook_retry_unreachable: bool = False
     global_search_types: tuple[str, ...] = ("Account", "Contact", "Lead", "Opportunity")

@@ -44,6 +44,8 @@ def entity_of(context: Context) -> EntityDef:
         if name in SYSTEM_TYPES and not context.user.is_admin:
             raise ApiError(403, f"No access to '{name}'.")
         raise ApiError(404, f"Controller '{name}' does not exist.")
+    if entity_def.name == "Webhook" and not (context.user.is_api or context.user.is_admin):
+        raise ApiError(403, "No access to 'Webhook'.")
     return entity_def
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.errors import ApiError
+from airflow_provider_espo.sandbox.http import json_reply
 from airflow_provider_espo.sandbox.routes.common import entity_of, search_params
 from airflow_provider_espo.sandbox.search import find
 
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_espo.sandbox.definitions import EntityDef
-    from airflow_provider_espo.sandbox.http import Context, Router
+    from airflow_provider_espo.sandbox.http import Context, Reply, Router
     from airflow_provider_espo.sandbox.storage import Condition
 
 
 def register(router: Router) -> None:
     """Register the routes."""
     router.add("GET", "/{controller}", list_records, action="list")
-    router.add("POST", "/{controller}", create_record, action="create")
+    router.add("POST", "/{controller}", create_any, action="create")
     router.add("GET", "/{controller}/{id}", read_record, action="read")
     router.add("PUT", "/{controller}/{id}", update_record, action="update")
     router.add("PATCH", "/{controller}/{id}", update_record, action="update")
@@ -60,6 +61,12 @@ def list_of(context: Context, entity_def: EntityDef, conditions: Sequence[Condit
 def read_record(context: Context) -> dict[str, Any]:
     """One record in full."""
     return context.sandbox.records.read(entity_of(context), context.params["id"], context.user)
+
+
+def create_any(context: Context) -> dict[str, Any] | Reply:
+    """Create a record. Of all types only webhooks are answered with the status that says so."""
+    record = create_record(context)
+    return json_reply(record, 201) if entity_of(context).name == "Webhook" else record
 
 
 def create_record(context: Context) -> dict[str, Any]:
