@@ -1,0 +1,1 @@
+"""Transfers: records of EspoCRM to files and databases and back."""
