@@ -62,6 +62,8 @@ class Attribute:
     :param scale: digits behind the point that are kept; only of decimals.
     :param create_only: the server takes it when a record is created and drops it in updates.
     :param listed: lists can show it; ``False`` for what only the answer for a single record has.
+    :param worked_out: no column stands behind it and the metadata has no expression for it: EspoCRM works it out, for
+        single records mostly, or shows it only where a record is listed as another's.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Attribute:
     scale: int | None = None
     create_only: bool = False
     listed: bool = True
+    worked_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,9 @@ _PARTS: Mapping[str, tuple[_Part, ...]] = {
 #: of the field that it shows.
 _OPEN_TYPES = frozenset({"foreign"})
 
+#: Types for which EspoCRM makes a database expression by itself, whether or not the metadata calls them stored.
+_EXPRESSION_TYPES = frozenset({"currencyConverted", "duration", "email", "phone", "linkOne", "foreign", "personName"})
+
 #: Attributes of one field that only make sense together, so that a change of one sends all that are wanted.
 SENT_TOGETHER = frozenset({"linkParent", "linkMultiple", "currency", "datetimeOptional", "email", "phone"})
 
@@ -213,7 +219,13 @@ def _attribute(part: _Part, field: str, field_type: str, defs: Mapping[str, Any]
         scale=_scale(defs) if kind == "decimal" else None,
         create_only=bool(defs.get("readOnlyAfterCreate")),
         listed=part.listed,
+        worked_out=_is_worked_out(field_type, defs),
     )
+
+
+def _is_worked_out(field_type: str, defs: Mapping[str, Any]) -> bool:
+    stored = not defs.get("notStorable") or bool(defs.get("select")) or field_type in _EXPRESSION_TYPES
+    return not stored or bool(defs.get("internal"))
 
 
 def _scale(defs: Mapping[str, Any]) -> int:

@@ -308,7 +308,7 @@ def _merged(known: Attribute, other: Attribute) -> Attribute:
     Its own field says what it is; the compound one says what it belongs to.
     """
     own, compound = (known, other) if known.field == known.name else (other, known)
-    return replace(own, field=compound.field, field_type=compound.field_type)
+    return replace(own, field=compound.field, field_type=compound.field_type, worked_out=compound.worked_out)
 
 
 def _definitions(defs: Mapping[str, Any], key: str) -> dict[str, Mapping[str, Any]]:
