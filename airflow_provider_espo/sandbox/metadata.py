@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_espo.sandbox.definitions import EntityDef, FieldDef, LinkDef
 
 LINK_TYPES = {
@@ -20,10 +22,16 @@ OWN_FLAGS = frozenset({"inputIgnored", "pattern", "optional", "decimalDisabled",
 NAME_PATTERN = "$noBadCharacters"
 
 
-def entity_metadata(entity_def: EntityDef) -> dict[str, Any]:
-    """``entityDefs`` of a type."""
+def entity_metadata(entity_def: EntityDef, entity_defs: Mapping[str, EntityDef]) -> dict[str, Any]:
+    """``entityDefs`` of a type.
+
+    :param entity_defs: all types; what shows a link's columns stands in the linked one
+    """
     found: dict[str, Any] = {
-        "fields": {name: field_metadata(field_def) for name, field_def in entity_def.fields.items()},
+        "fields": {
+            name: field_metadata(field_def) | columns_metadata(field_def, entity_def, entity_defs)
+            for name, field_def in entity_def.fields.items()
+        },
         "links": {name: link_metadata(link) for name, link in entity_def.links.items() if "implicit" not in link.flags},
         "collection": {
             "orderBy": entity_def.order_by,
@@ -71,6 +79,22 @@ def field_metadata(field_def: FieldDef) -> dict[str, Any]:
     elif field_def.link:
         found |= {"link": field_def.link, "column": field_def.foreign}
     return found | {name: value for name, value in field_def.extra.items() if name != "sql"}
+
+
+def columns_metadata(
+    field_def: FieldDef, entity_def: EntityDef, entity_defs: Mapping[str, EntityDef]
+) -> dict[str, Any]:
+    """The columns of a link that come with a field: column -> attribute of the linked record that shows it."""
+    if not field_def.columns:
+        return {}
+    link = entity_def.links[field_def.name]
+    other = entity_defs.get(link.entity_type or "")
+    other_side = other.links.get(link.foreign or "") if other is not None else None
+    shown = other_side.column_attributes if other_side is not None else {}
+    return {
+        "columns": {column: shown.get(column, column) for column in field_def.columns},
+        "additionalAttributeList": ["columns"],
+    }
 
 
 def link_metadata(link: LinkDef) -> dict[str, Any]:

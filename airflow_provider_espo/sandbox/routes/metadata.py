@@ -46,10 +46,10 @@ def known_types(context: Context) -> dict[str, EntityDef]:
 
 def build(context: Context) -> dict[str, Any]:
     """Metadata of the entity types that the user may know about."""
-    known = known_types(context)
+    known, every = known_types(context), context.sandbox.storage.definitions
     return {
         "app": APP,
-        "entityDefs": {name: entity_metadata(entity_def) for name, entity_def in known.items()},
+        "entityDefs": {name: entity_metadata(entity_def, every) for name, entity_def in known.items()},
         "scopes": {name: scope_metadata(entity_def) for name, entity_def in known.items()},
         "recordDefs": {name: record_metadata(entity_def) for name, entity_def in known.items()},
     }

@@ -102,6 +102,15 @@ def test_metadata_key_names_a_part(crm: Asker) -> None:
     assert crm.as_user("limited").send("GET", "Metadata", query="key=entityDefs.Account.fields").content == b""
 
 
+def test_metadata_tells_the_columns_of_a_link_and_what_shows_them_on_the_other_side(crm: Asker) -> None:
+    contact = crm.ok("GET", "Metadata", query="key=entityDefs.Contact.fields.accounts")
+    assert contact["columns"] == {"role": "contactRole", "isInactive": "contactIsInactive"}
+    assert contact["additionalAttributeList"] == ["columns"]
+    assert crm.ok("GET", "Metadata", query="key=entityDefs.Opportunity.fields.contacts")["columns"] == {
+        "role": "opportunityRole"
+    }
+
+
 def test_crash_is_json_or_a_page(crm: Asker) -> None:
     assert json.loads(crm.send("GET", "Lead", query="where[0]=x").content) == {"message": "Slim Application Error"}
     page = crm.send("GET", "Lead", query="where[0]=x", headers={"Accept": "*/*"})
