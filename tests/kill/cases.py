@@ -1,0 +1,44 @@
+"""Cases over a CRM in this process."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.kill.crm import LivingCrm
+from tests.kill.driver import Case
+from tests.kill.lives import Life
+from tests.unit.crm import Crm, answering
+
+
+class CrmCase(Case):
+    """Tasks over a CRM of their own.
+
+    :param chance: decides everything.
+    :param folder: for files.
+    """
+
+    def __init__(self, chance: random.Random, folder: Path) -> None:
+        super().__init__(chance, folder)
+        self.crm = LivingCrm()
+        #: With one at a time a seed gives the very same history.
+        self.workers = chance.choice((1, 1, 3))
+
+    def lives(self, life: Life) -> None:
+        self.crm.life = life
+
+    @contextmanager
+    def set_up(self) -> Iterator[None]:
+        fields = {"conn_type": "espo", "host": Crm.url, "password": self.crm.credentials["api_key"]}
+        connection = json.dumps({**fields, "extra": {"max_workers": self.workers}})
+        with pytest.MonkeyPatch.context() as patch, answering(self.crm):
+            patch.setenv("AIRFLOW_CONN_ESPO_DEFAULT", connection)
+            try:
+                yield
+            finally:
+                self.crm.sandbox.close()
