@@ -1,7 +1,8 @@
 """Write many records, with an outcome for each.
 
-EspoCRM has no request that writes many records. They are written one by one, several side by side; for an upsert the
-keys of some dozens are looked up at once, so that rows which change nothing cost next to nothing.
+EspoCRM has no request that writes many records. They are written one by one, several side by side; where records have
+to be found first, those of some dozens of rows are looked up at once, so that rows which change nothing cost next to
+nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Literal, TypedDict, get_args
 
 from airflow_provider_espo.client.errors import (
@@ -22,6 +24,7 @@ from airflow_provider_espo.client.errors import (
     EspoServerError,
     EspoTransportError,
 )
+from airflow_provider_espo.client.operations.bulk_rows import created_since, delete_found, has_key, update_found
 from airflow_provider_espo.client.operations.keys import (
     Found,
     Key,
@@ -32,12 +35,10 @@ from airflow_provider_espo.client.operations.records import (
     OnDuplicate,
     check_on_duplicate,
     create_wire,
-    delete_record,
-    update_record,
 )
-from airflow_provider_espo.client.operations.schema import writable
+from airflow_provider_espo.client.operations.schema import checked_schema, writable
 from airflow_provider_espo.client.operations.upsert import upsert_wire
-from airflow_provider_espo.client.schema import EntitySchema
+from airflow_provider_espo.client.schema import EntitySchema, check_readable
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.values import to_wire
 from airflow_provider_espo.client.wire import Operation, Record, entity_type_segment, record_id_segment
@@ -86,9 +87,10 @@ def write_many(
     rows: Sequence[Mapping[str, Any]],
     *,
     operation: WriteOperation = "upsert",
-    match_by: Sequence[str] = ("emailAddress",),
+    match_by: Sequence[str] | None = None,
     on_duplicate: OnDuplicate = "fail",
     validate: bool = True,
+    look_for_earlier_since: datetime | None = None,
 ) -> Plan:
     """Create, update, upsert or delete many records, several side by side (``max_workers`` of the connection).
 
@@ -97,23 +99,36 @@ def write_many(
     far as ``outcomes`` on the error.
 
     :param entity_type: such as ``Lead``.
-    :param rows: attributes by name for each record; ``update`` and ``delete`` need ``id`` among them.
+    :param rows: attributes by name for each record; those of ``match_by`` among them.
     :param operation: ``create``, ``update``, ``upsert`` or ``delete``. All but ``create`` may simply be tried again.
-    :param match_by: for ``upsert``, and ``create`` with ``on_duplicate``: attributes that make the key.
+    :param match_by: attributes that make the key. By default ``id`` for ``update`` and ``delete``, and
+        ``emailAddress`` for ``upsert``. A ``create`` needs none but for ``on_duplicate`` (``emailAddress``); where it
+        is given, records of an earlier try are found by it.
     :param on_duplicate: for ``create``, as in :meth:`create_record`.
     :param validate: refuse names that the server does not have, before anything is written.
+    :param look_for_earlier_since: for ``create``: an earlier try may have created some of the rows since this time.
+        Then each row's record is looked for before it is created: by ``match_by`` if that is given, otherwise by all
+        its values, among those the connection's user created.
     :return: for each row, in the order given, ``{"index", "id", "action", "error"}``; action ``created``, ``updated``,
         ``unchanged``, ``skipped``, ``deleted``, ``missing`` or ``failed``.
     :raises EspoUnknownNameError: an attribute that the server does not have, in any row.
     :raises EspoInputError: rows that are no list, or an unknown ``operation`` or ``on_duplicate``.
     """
+    names = check_match_names(match_by if match_by is not None else default_match_by(operation))
     return Plan(
-        MatchKey(state, entity_type_segment(entity_type), check_match_names(match_by)),
+        MatchKey(state, entity_type_segment(entity_type), names),
         rows,
         operation=operation,
         on_duplicate=on_duplicate,
         validate=validate,
+        since=look_for_earlier_since,
+        since_by_key=match_by is not None,
     )
+
+
+def default_match_by(operation: str) -> tuple[str, ...]:
+    """Return the key of an operation that was given none."""
+    return ("id",) if operation in ("update", "delete") else ("emailAddress",)
 
 
 class Plan:
@@ -121,6 +136,15 @@ class Plan:
 
     First :meth:`prepare`, then run each of :meth:`operations` and :meth:`add` what it returns, at last
     :meth:`outcomes`.
+
+    :param key: what makes the key; its schema is looked up by :meth:`prepare`.
+    :param rows: the rows.
+    :param operation: what to do.
+    :param on_duplicate: of a create.
+    :param validate: whether names are checked.
+    :param since: when an earlier try may have begun to create these rows; ``None`` if none did.
+    :param since_by_key: whether what it created is looked for by the key.
+    :param claimed: ids of records that come from other rows; what is created here is added.
     """
 
     def __init__(
@@ -129,8 +153,11 @@ class Plan:
         rows: Sequence[Mapping[str, Any]],
         *,
         operation: WriteOperation,
-        on_duplicate: OnDuplicate,
-        validate: bool,
+        on_duplicate: OnDuplicate = "fail",
+        validate: bool = True,
+        since: datetime | None = None,
+        since_by_key: bool = False,
+        claimed: set[str] | None = None,
     ) -> None:
         if operation not in get_args(WriteOperation):
             raise EspoInputError(
@@ -152,7 +179,9 @@ class Plan:
         self._outcomes: dict[int, Outcome] = {}
         self._fatal: EspoError | None = None
         self._answered = False
-        self._created: set[str] = set()
+        self._since = since
+        self._since_by_key = since_by_key
+        self._created: set[str] = set() if claimed is None else claimed
 
     def prepare(self) -> Operation[EntitySchema | None]:
         """Check all names of all rows, before anything is written."""
@@ -160,24 +189,35 @@ class Plan:
         names = {
             name for row in self._rows if isinstance(row, Mapping) for name in row if isinstance(name, str) and name
         }
-        if self._operation in ("update", "delete"):
+        if self._by_id:
             names.discard("id")
-        if self._operation == "delete" or not names:
+        if not names or (self._operation == "delete" and self._by_id):
             return None
+        key = set() if self._by_id or self._operation == "create" else set(self._key.names)
         if self._operation == "upsert":
-            names |= set(self._key.names)
-        updating = self._operation == "update"
+            # A record that is created is given its key.
+            names, key = names | key, set()
+        elif self._operation == "delete":
+            names = set()
         schema = yield from writable(
-            self._state, self._entity_type, sorted(names), validate=self._validate, updating=updating
+            self._state,
+            self._entity_type,
+            sorted(names - key),
+            validate=self._validate,
+            updating=self._operation == "update",
         )
+        if schema is not None and key:
+            schema = yield from checked_schema(
+                self._state, self._entity_type, lambda it: check_readable(it, sorted(key), "match_by")
+            )
         self._answered = schema is not None
         return schema
 
     def operations(self, schema: EntitySchema | None) -> Iterator[Operation[list[Outcome]]]:
         """Operations that may run side by side: no two touch the same key."""
         self._key = replace(self._key, schema=schema)
-        if self._operation == "upsert":
-            yield from map(self._upsert_lane, self._upsert_lanes())
+        if self._is_looked_up:
+            yield from map(self._keyed_lane, self._keyed_lanes())
         else:
             yield from map(self._plain_lane, self._plain_lanes())
 
@@ -199,6 +239,15 @@ class Plan:
             raise self._fatal
         return outcomes
 
+    @property
+    def _by_id(self) -> bool:
+        return self._operation in ("update", "delete") and self._key.names == ("id",)
+
+    @property
+    def _is_looked_up(self) -> bool:
+        """Whether it depends on the record with the key what is to be sent."""
+        return self._operation != "create" and not (self._operation == "delete" and self._by_id)
+
     # -- one row after the other -------------------------------------------------------------------------------------
 
     def _plain_lanes(self) -> Iterator[Lane]:
@@ -216,25 +265,24 @@ class Plan:
         """Values of a row ready to be sent, or why they are not."""
         if not isinstance(row, Mapping):
             raise EspoInputError(f"The row is {a_kind(row)} and not a dict")
-        if self._operation in ("create", "upsert"):
-            return to_wire(row, self._key.schema)
-        try:
-            record_id_segment(row.get("id"))
-        except EspoInputError:
-            # Whatever stands there instead of an id may be somebody's name.
-            what = "has no usable id" if row.get("id") else "has no id"
-            raise EspoInputError(f"The row {what}", hint="Give the record's id in the column id") from None
-        return row
+        if self._by_id:
+            try:
+                record_id_segment(row.get("id"))
+            except EspoInputError:
+                # Whatever stands there instead of an id may be somebody's name.
+                what = "has no usable id" if row.get("id") else "has no id"
+                raise EspoInputError(f"The row {what}", hint="Give the record's id in the column id") from None
+        if self._operation == "delete":
+            row = {name: row[name] for name in self._key.names if name in row}
+        return to_wire(row, self._key.schema)
 
     def _same_record(self, values: Mapping[str, Any]) -> Hashable:
         """What rows have in common that may mean the same record."""
         if self._operation != "create":
             return str(values["id"])
-        if self._on_duplicate != "force":
-            try:
-                return self._key.of(values)
-            except EspoInputError:
-                pass
+        by_key = self._on_duplicate != "force" or (self._since is not None and self._since_by_key)
+        if by_key and has_key(self._key, values):
+            return self._key.of(values)
         # Equal rows one after the other: should an answer get lost, it is known which record is the earlier row's.
         return json.dumps(values, sort_keys=True)
 
@@ -244,19 +292,29 @@ class Plan:
             outcomes.append((yield from self._tried(index, self._plain(row))))
         return outcomes
 
-    def _plain(self, row: Mapping[str, Any]) -> Operation[Record]:
-        if self._operation == "create":
-            result = yield from create_wire(self._key, row, on_duplicate=self._on_duplicate, claimed=self._created)
-            self._created.add(result["id"])
-            return result
+    def _plain(self, wire: Mapping[str, Any]) -> Operation[Record]:
         if self._operation == "delete":
-            return (yield from delete_record(self._state, self._entity_type, row["id"]))
-        values = {name: value for name, value in row.items() if name != "id"}
-        return (yield from update_record(self._state, self._entity_type, row["id"], values, validate=self._validate))
+            return (yield from delete_found(self._key, wire, None))
+        result = yield from self._create(wire)
+        self._created.add(result["id"])
+        return result
 
-    # -- upsert ------------------------------------------------------------------------------------------------------
+    def _create(self, wire: Mapping[str, Any]) -> Operation[Record]:
+        since = self._since
+        if since is not None and self._since_by_key and has_key(self._key, wire):
+            earlier = yield from created_since(self._key, wire, since, self._created)
+            if earlier is not None:
+                return {"id": earlier, "action": "created"}
+            since = None
+        return (
+            yield from create_wire(
+                self._key, wire, on_duplicate=self._on_duplicate, look_since=since, claimed=self._created
+            )
+        )
 
-    def _upsert_lanes(self) -> Iterator[Lane]:
+    # -- rows whose record is looked up -------------------------------------------------------------------------------
+
+    def _keyed_lanes(self) -> Iterator[Lane]:
         """Rows ready to be sent, those with the same key in one lane, some dozens in each."""
         groups: dict[Key, Lane] = {}
         for index, row in enumerate(self._rows):
@@ -281,7 +339,7 @@ class Plan:
         if lane:
             yield lane
 
-    def _upsert_lane(self, lane: Lane) -> Operation[list[Outcome]]:
+    def _keyed_lane(self, lane: Lane) -> Operation[list[Outcome]]:
         keys = [self._key.of(wire) for _, wire in lane]
         known = None
         # A single row is as well looked up by itself.
@@ -292,11 +350,16 @@ class Plan:
         for key, (index, wire) in zip(keys, lane, strict=True):
             # What was found of a key is out of date once a row has been written to it.
             found = known.get(key, []) if known is not None and key not in written else None
-            outcome = yield from self._tried(index, upsert_wire(self._key, wire, known=found))
+            outcome = yield from self._tried(index, self._keyed(wire, found))
             if outcome["action"] != "unchanged":
                 written.add(key)
             outcomes.append(outcome)
         return outcomes
+
+    def _keyed(self, wire: Mapping[str, Any], found: list[Found] | None) -> Operation[Record]:
+        if self._operation == "upsert":
+            return upsert_wire(self._key, wire, known=found)
+        return (update_found if self._operation == "update" else delete_found)(self._key, wire, found)
 
     def _look_up(self, wires: Mapping[Key, Mapping[str, Any]]) -> Operation[dict[Key, list[Found]] | None]:
         """Records by key; ``None`` if each row has to be looked up for itself."""

@@ -191,6 +191,10 @@ class MatchKey:
             return None
         return result
 
+    def where(self, wires: Sequence[Wire]) -> list[dict[str, Any]]:
+        """Return where items for records that may have one of several keys; whether they do has to be looked at."""
+        return [self._any_key(wires)]
+
     def url_bytes(self, wire: Wire) -> int:
         """Length that a key adds to the URL of a look-up, in bytes."""
         if len(self.names) == 1:
@@ -236,7 +240,7 @@ class MatchKey:
 
     def _search(self, wires: Sequence[Wire]) -> Search:
         return Search(
-            where=[self._any_key(wires)],
+            where=self.where(wires),
             select=sorted({name for wire in wires for name in wire} | set(self.names)),
             order_by="id",
         )
@@ -280,6 +284,20 @@ class MatchKey:
             # Hidden from this user: then there is only the server's word.
             return [wire[name]]
         return [item.get(_ADDRESSES[kind]) for item in items if isinstance(item, dict)]
+
+
+def only_owner(found: Sequence[Found], key: MatchKey) -> Found | None:
+    """Return the one record that has a key, ``None`` for none.
+
+    :param found: the records that were found to have it.
+    :raises EspoAmbiguousMatchError: there are more.
+    """
+    if len(found) > 1:
+        ids = [one.id for one in found]
+        raise EspoAmbiguousMatchError(
+            f"More than one record of {key.entity_type} has the same {key}: {', '.join(ids[:5])}", record_ids=ids
+        )
+    return found[0] if found else None
 
 
 def read_whole(entity_type: str, record_id: str) -> Operation[Record | None]:

@@ -235,11 +235,14 @@ def delete_record(
     return {"id": record_id, "action": "deleted"}
 
 
-def write_changes(key: MatchKey, found: Found, wire: Mapping[str, Any]) -> Operation[Record]:
+def write_changes(
+    key: MatchKey, found: Found, wire: Mapping[str, Any], *, skip_duplicate_check: bool = True
+) -> Operation[Record]:
     """Send what of ``wire`` differs from a record with the key, and nothing where nothing does.
 
     The key itself is not written: it agrees but for letter case, or is one of several addresses of the record.
 
+    :param skip_duplicate_check: whether a namesake is not to stop it, as the key decides.
     :raises EspoNotFoundError: the record was deleted meanwhile.
     """
     path = _path(key.entity_type, found.id)
@@ -249,7 +252,9 @@ def write_changes(key: MatchKey, found: Found, wire: Mapping[str, Any]) -> Opera
         differing = _differences(key.schema, rest, (yield from _read(path)))
     if not differing:
         return {"id": found.id, "action": "unchanged"}
-    outgoing = build_request("PUT", path, json=differing, headers=SKIP_DUPLICATE_CHECK)
+    outgoing = build_request(
+        "PUT", path, json=differing, headers=SKIP_DUPLICATE_CHECK if skip_duplicate_check else None
+    )
     expect_object(outgoing, (yield outgoing))
     return {"id": found.id, "action": "updated"}
 

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_espo.client.comparing import same_key
-from airflow_provider_espo.client.errors import EspoAmbiguousMatchError, EspoApiError, EspoNotFoundError
-from airflow_provider_espo.client.operations.keys import Found, MatchKey, Wire, check_match_names
+from airflow_provider_espo.client.errors import EspoApiError, EspoNotFoundError
+from airflow_provider_espo.client.operations.keys import Found, MatchKey, Wire, check_match_names, only_owner
 from airflow_provider_espo.client.operations.lost import create_once
 from airflow_provider_espo.client.operations.records import (
     SKIP_DUPLICATE_CHECK,
@@ -65,16 +65,16 @@ def upsert_wire(key: MatchKey, wire: Wire, known: list[Found] | None = None) -> 
     found = known
     if found is None:
         found = yield from key.owners(wire)
-    if one := _only(found, key):
+    if one := only_owner(found, key):
         try:
             return (yield from write_changes(key, one, wire))
         except EspoNotFoundError:
             # Deleted since it was found: then the key is free, or another record's.
-            if one := _only((yield from key.owners(wire)), key):
+            if one := only_owner((yield from key.owners(wire)), key):
                 return (yield from write_changes(key, one, wire))
 
     def find(_since: datetime) -> Operation[Found | None]:
-        return _only((yield from key.owners(wire)), key)
+        return only_owner((yield from key.owners(wire)), key)
 
     create = build_request("POST", record_path(key.entity_type), json=dict(wire), headers=SKIP_DUPLICATE_CHECK)
     record, found_later = yield from create_once(key.state, create, find)
@@ -84,15 +84,6 @@ def upsert_wire(key: MatchKey, wire: Wire, known: list[Found] | None = None) -> 
     # Ours whose answer got lost, or somebody's who was faster and wrote other values.
     result = yield from write_changes(key, found_later, wire)
     return {**result, "action": "created"} if result["action"] == "unchanged" else result
-
-
-def _only(found: list[Found], key: MatchKey) -> Found | None:
-    if len(found) > 1:
-        ids = [one.id for one in found]
-        raise EspoAmbiguousMatchError(
-            f"More than one record of {key.entity_type} has the same {key}: {', '.join(ids[:5])}", record_ids=ids
-        )
-    return found[0] if found else None
 
 
 def _check_findable(create: Request, record: Record, wire: Wire, key: MatchKey) -> None:

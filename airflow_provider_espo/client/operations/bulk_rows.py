@@ -1,0 +1,100 @@
+"""What is done for one row of many, once it is known which record is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from airflow_provider_espo.client.errors import EspoInputError, EspoNotFoundError
+from airflow_provider_espo.client.moments import utc_text
+from airflow_provider_espo.client.operations.keys import Found, MatchKey, Wire, only_owner
+from airflow_provider_espo.client.operations.lost import CLOCK_SKEW
+from airflow_provider_espo.client.operations.pages import next_page
+from airflow_provider_espo.client.operations.records import delete_record, update_record, write_changes
+from airflow_provider_espo.client.operations.system import my_user_id
+from airflow_provider_espo.client.paging import pager_for
+from airflow_provider_espo.client.search import Search
+from airflow_provider_espo.client.wire import Operation, Record, record_path
+
+#: Records that a user made with one key since a time; more have no key.
+_MOST_ALIKE = 200
+
+_BY_ID = ("id",)
+
+
+def update_found(key: MatchKey, wire: Wire, found: list[Found] | None) -> Operation[Record]:
+    """Update the one record that has the key.
+
+    :param key: what makes the key, ``id`` or other attributes.
+    :param wire: values ready to be sent, the key's among them.
+    :param found: records with the key, if they were looked up a moment ago.
+    :return: ``{"id", "action"}``, action ``updated`` or ``unchanged``.
+    :raises EspoNotFoundError: no record has the key.
+    :raises EspoAmbiguousMatchError: more than one has it.
+    """
+    by_id = key.names == _BY_ID
+    if by_id and not found:
+        # Lists may leave a record out that the user can read; and the answer says why where there is none.
+        values = {name: value for name, value in wire.items() if name != "id"}
+        return (yield from update_record(key.state, key.entity_type, wire["id"], values, validate=False))
+    if found is None:
+        found = yield from key.owners(wire)
+    if (one := only_owner(found, key)) is None:
+        raise EspoNotFoundError(f"No record of {key.entity_type} has this {key}")
+    return (yield from write_changes(key, one, wire, skip_duplicate_check=not by_id))
+
+
+def delete_found(key: MatchKey, wire: Wire, found: list[Found] | None) -> Operation[Record]:
+    """Delete the one record that has the key.
+
+    :param key: what makes the key.
+    :param wire: values of the key, ready to be sent.
+    :param found: records with the key, if they were looked up a moment ago.
+    :return: ``{"id", "action"}``, action ``deleted`` or ``missing``.
+    :raises EspoAmbiguousMatchError: more than one record has the key.
+    """
+    if key.names == _BY_ID:
+        return (yield from delete_record(key.state, key.entity_type, wire["id"]))
+    if found is None:
+        found = yield from key.owners(wire)
+    if (one := only_owner(found, key)) is None:
+        return {"id": None, "action": "missing"}
+    return (yield from delete_record(key.state, key.entity_type, one.id))
+
+
+def created_since(key: MatchKey, wire: Wire, since: datetime, claimed: Collection[str]) -> Operation[str | None]:
+    """Look for the record that an earlier try made of a row, by the row's key.
+
+    Unlike a look for equal values it finds a record that a formula or a workflow of EspoCRM has changed meanwhile.
+
+    :param key: what makes the key.
+    :param wire: values ready to be sent, the key's among them.
+    :param since: when it was created at the earliest, by our clock.
+    :param claimed: ids of records that are known to come from other rows.
+    :return: its id, ``None`` where there is none.
+    """
+    user_id = yield from my_user_id(key.state)
+    search = Search(
+        where=[
+            {"type": "equals", "attribute": "createdById", "value": user_id},
+            {"type": "greaterThanOrEquals", "attribute": "createdAt", "value": utc_text(since - CLOCK_SKEW)},
+            *key.where([wire]),
+        ],
+        select=sorted(key.names),
+        order_by="id",
+    )
+    pager = pager_for(search, key.state.config.page_size, limit=_MOST_ALIKE)
+    while (page := (yield from next_page(pager, record_path(key.entity_type)))) is not None:
+        for record in page:
+            if str(record["id"]) not in claimed and key.is_shown(record, wire):
+                return str(record["id"])
+    return None
+
+
+def has_key(key: MatchKey, wire: Mapping[str, object]) -> bool:
+    """Whether values have all that makes the key."""
+    try:
+        key.of(wire)
+    except (EspoInputError, KeyError):
+        return False
+    return True
