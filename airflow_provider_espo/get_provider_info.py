@@ -20,7 +20,13 @@ HOOK_CLASS = "airflow_provider_espo.hooks.espo.EspoHook"
 
 _PACKAGE = "airflow_provider_espo"
 _ROOT = Path(__file__).parent
+_ASSETS = f"{_PACKAGE}.assets.espo"
 
+#: Parts of the description that list classes: their sub-package, and how their names end.
+_LISTED: Mapping[str, tuple[str, str]] = {
+    "extra-links": ("links", "Link"),
+    "notifications": ("notifications", "Notifier"),
+}
 
 #: Sub-packages with building blocks, and how the names of such classes end.
 KINDS: Mapping[str, str] = {
@@ -44,6 +50,21 @@ def python_modules(kind: str) -> list[str]:
         f"{_PACKAGE}.{kind}.{path.stem}"
         for path in (_ROOT / kind).glob("*.py")
         if path.stem != "base" and defines_one.search(path.read_text(encoding="utf-8"))
+    )
+
+
+def class_names(folder: str, ending: str) -> list[str]:
+    """List the public classes of a sub-package by dotted name, without importing them.
+
+    :param folder: sub-package, such as ``links``.
+    :param ending: how the names of such classes end.
+    :return: dotted names, in order; empty where there is none.
+    """
+    definition = re.compile(rf"^class (Espo\w*{ending})\b", re.MULTILINE)
+    return sorted(
+        f"{_PACKAGE}.{folder}.{path.stem}.{name}"
+        for path in (_ROOT / folder).glob("*.py")
+        for name in definition.findall(path.read_text(encoding="utf-8"))
     )
 
 
@@ -72,8 +93,19 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": declared_ui_field_behaviour(),
             }
         ],
+        "asset-uris": [
+            {
+                "schemes": ["espo"],
+                "handler": f"{_ASSETS}.sanitize_uri",
+                "factory": f"{_ASSETS}.create_asset",
+                "to_openlineage_converter": f"{_ASSETS}.convert_asset_to_openlineage",
+            }
+        ],
     }
     for kind in KINDS:
         if modules := python_modules(kind):
             info[kind] = [{"integration-name": INTEGRATION, "python-modules": modules}]
+    for key, (folder, ending) in _LISTED.items():
+        if names := class_names(folder, ending):
+            info[key] = names
     return info

@@ -164,5 +164,8 @@ class TestProvidersManager:
         for kind in ("notifications", "extra-links"):
             for name in info.get(kind, []):
                 pkgutil.resolve_name(name)
+        for uri in info["asset-uris"]:
+            for key in ("handler", "factory", "to_openlineage_converter"):
+                assert callable(pkgutil.resolve_name(uri[key]))
         for connection_type in info["connection-types"]:
             pkgutil.resolve_name(connection_type["hook-class-name"])
