@@ -19,6 +19,7 @@ class Change:
     :param values: attributes that are set now: by the client, by defaults, by behaviours
     :param given: names of the attributes that the client set
     :param silent: whether it leaves no notes in streams
+    :param raises_events: whether webhooks are told of it
     """
 
     entity_def: EntityDef
@@ -29,6 +30,7 @@ class Change:
     values: dict[str, Any] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     silent: bool = False
+    raises_events: bool = True
 
     def get(self, name: str) -> Any:
         """The value as it will be."""

@@ -140,7 +140,8 @@ class Import:
         row.read()
         self.find_named(row.values)
         record_id = old.get("id") or self.given_id(cells) or storage.new_id()
-        change = Change(entity_def, record_id, self.author, is_new=is_new, old=old, silent=True)
+        tells = not self.params.silent_mode
+        change = Change(entity_def, record_id, self.author, is_new, old=old, silent=True, raises_events=tells)
         hidden = acl.forbidden_fields(self.user, entity_def, "edit")
         change.values = {n: v for n, v in row.values.items() if self.is_settable(n, hidden)}
         change.given = frozenset(change.values)

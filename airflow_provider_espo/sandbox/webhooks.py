@@ -69,7 +69,7 @@ class Webhooks:
 
         :param what: ``create``, ``update`` or ``delete``
         """
-        if change.silent or change.entity_def.name == ENTITY_TYPE:
+        if not change.raises_events or change.entity_def.name == ENTITY_TYPE:
             return
         prefix = f"{change.entity_def.name}."
         wanted = {event.removeprefix(prefix) for event in self._wanted() if event.startswith(prefix)}
