@@ -11,6 +11,7 @@ from airflow_provider_espo.sandbox.auth import SECRET_COOKIE, Authenticator, Aut
 from airflow_provider_espo.sandbox.custom_fields import CustomFields
 from airflow_provider_espo.sandbox.definition_files import load_definitions
 from airflow_provider_espo.sandbox.errors import ApiError
+from airflow_provider_espo.sandbox.faults import Faults
 from airflow_provider_espo.sandbox.files import store_of
 from airflow_provider_espo.sandbox.http import (
     CRASH,
@@ -72,6 +73,8 @@ class Sandbox:
         job_delay: float = DEFAULT_DELAY,
         webhook_delay: float = WEBHOOK_DELAY,
     ) -> None:
+        #: What is to go wrong: nothing, until a fault is added.
+        self.faults = Faults()
         self.storage = Storage(database, load_definitions(), settings, clock)
         self.files = store_of(database)
         self.directory = UserDirectory(self.storage)
@@ -126,7 +129,17 @@ class Sandbox:
     # --- requests ---
 
     def handle(self, request: Request) -> Reply:
-        """Answer a request."""
+        """Answer a request, or let go wrong what is to go wrong."""
+        fault = self.faults.meeting(request)
+        if fault is None:
+            return self._answer(request)
+        lost = self._answer(request) if fault.carried_out else None
+        if lost is not None and fault.what == "cut":
+            lost.breakage = "cut"
+            return lost
+        return fault.reply()
+
+    def _answer(self, request: Request) -> Reply:
         match = self.router.match(request.method, request.path)
         if match is None:
             return framework_error(request, self.router.allowed_methods(request.path))

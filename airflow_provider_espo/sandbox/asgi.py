@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -9,10 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from airflow_provider_espo.sandbox.broken import BrokenResponse
 from airflow_provider_espo.sandbox.http import Reply, Request
+from airflow_provider_espo.sandbox.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from starlette.requests import Request as HttpRequest
@@ -29,12 +32,23 @@ It has no user interface.</p>
 """
 
 
-def asgi_app(sandbox: Sandbox) -> Starlette:
-    """Make the application."""
+def asgi_app(sandbox: Sandbox, pace: Pace | None = None, stopping: Callable[[], bool] = lambda: False) -> Starlette:
+    """Make the application.
+
+    :param pace: tells when answers go out; at once by default
+    :param stopping: whether the server is to end, so that nothing is held up any longer
+    """
+    pace = pace or Pace()
 
     async def api(http_request: HttpRequest) -> Response:
         request = read_request(http_request, await http_request.body())
-        return response_of(await run_in_threadpool(sandbox.handle, request), request.method)
+        until = pace.begin(request)
+        reply = await run_in_threadpool(sandbox.handle, request)
+        if wait := pace.wait_after(request, reply, until):
+            await asyncio.sleep(wait)
+        if reply.breakage:
+            return BrokenResponse(reply, stopping)
+        return response_of(reply, request.method)
 
     async def front_page(_: HttpRequest) -> Response:
         return HTMLResponse(FRONT_PAGE)

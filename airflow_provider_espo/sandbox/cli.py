@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
+
+    from airflow_provider_espo.sandbox.faults import Fault
 
 EPILOG = "The URL is printed as soon as the sandbox listens. Stop it with Ctrl-C."
 
@@ -49,8 +52,53 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--fill", action="append", default=[], type=fill_order, metavar="TYPE=COUNT", help="add synthetic records"
     )
+    found.add_argument(
+        "--latency", type=milliseconds, default=0.0, metavar="MS", help="milliseconds before every answer (default: 0)"
+    )
+    found.add_argument(
+        "--costs",
+        choices=("none", "measured"),
+        default="none",
+        help="simulated costs: answers take as long as a model has it that is fitted to a real server"
+        " (default: %(default)s)",
+    )
+    found.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        type=fault,
+        metavar="WHAT,...",
+        help="let something go wrong, such as 504,path=/Lead,over=50 or drop,method=POST,carried_out,times=1",
+    )
+    add_webhook_arguments(found)
     found.add_argument("--no-login-throttle", action="store_true", help="never block after failed logins")
     return found
+
+
+def add_webhook_arguments(found: argparse.ArgumentParser) -> None:
+    """Where webhooks may go, and how fast."""
+    found.add_argument(
+        "--webhooks-internal", action="store_true", help="let webhooks go to internal addresses, such as this machine's"
+    )
+    found.add_argument(
+        "--webhook-delay",
+        type=seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="until a change is delivered to webhooks (default: 2)",
+    )
+    found.add_argument(
+        "--webhook-retry-after",
+        type=seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="until a delivery that failed is tried again (default: 600)",
+    )
+    found.add_argument(
+        "--webhook-retry-unreachable",
+        action="store_true",
+        help="try again where no connection came about, as EspoCRM before 10 does",
+    )
 
 
 def port(text: str) -> int:
@@ -71,6 +119,24 @@ def seconds(text: str) -> float:
     return value
 
 
+def milliseconds(text: str) -> float:
+    """A delay, in seconds."""
+    try:
+        return seconds(text) / 1000
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of milliseconds") from None
+
+
+def fault(text: str) -> Fault:
+    """``504,path=/Lead,over=50``."""
+    from airflow_provider_espo.sandbox.faults import Fault
+
+    try:
+        return Fault.parse(text)
+    except (ValueError, re.error) as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
 def fill_order(text: str) -> tuple[str, int]:
     """``Lead=60000``."""
     entity_type, _, count = text.partition("=")
@@ -88,6 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = options.credentials_file.parent if options.credentials_file else None
     if folder is not None and not folder.is_dir():
         return complain(f"the folder of the credentials file is not there: {folder}")
+    from airflow_provider_espo.sandbox.costs import MODELS
     from airflow_provider_espo.sandbox.fixture import write_credentials
     from airflow_provider_espo.sandbox.server import SandboxServer
     from airflow_provider_espo.sandbox.settings import Settings
@@ -102,7 +169,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             demo_data=options.demo_data,
             answer_after=options.answer_after,
             job_delay=options.job_delay,
-            settings=Settings(mail=options.mail),
+            latency=options.latency,
+            costs=MODELS.get(options.costs),
+            faults=options.fault,
+            webhook_delay=options.webhook_delay,
+            settings=Settings(
+                mail=options.mail,
+                webhooks_internal=options.webhooks_internal,
+                webhook_retry_after=options.webhook_retry_after,
+                webhook_retry_unreachable=options.webhook_retry_unreachable,
+            ),
         )
     except StorageError as error:
         return complain(str(error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox.definitions import AttributeDef, EntityDef, quoted
@@ -84,8 +85,10 @@ def column_makers(storage: Storage, entity_def: EntityDef, count: int) -> Iterat
     step = SPREAD / max(count, 1)
     creator = storage.value("SELECT id FROM \"User\" WHERE type IN ('admin', 'regular') ORDER BY type DESC LIMIT 1")
 
+    # Several columns of a record ask for the same moment.
+    @lru_cache(maxsize=1)
     def moment(index: int) -> str:
-        return (start + step * (index + 1)).strftime("%Y-%m-%d %H:%M:%S")
+        return (start + step * (index + 1)).isoformat(" ", "seconds")[:19]
 
     yield "id", lambda index: storage.new_id()
     yield "deleted", lambda index: 0

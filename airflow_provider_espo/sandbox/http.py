@@ -97,13 +97,17 @@ def is_deeper_than(value: Any, depth: int) -> bool:
 
 @dataclass
 class Reply:
-    """An answer. ``content`` is sent as it is, or what is in ``file``."""
+    """An answer. ``content`` is sent as it is, or what is in ``file``.
+
+    :param breakage: how the connection ends instead, by order of a :class:`~.faults.Fault`; empty if it does not
+    """
 
     status: int = 200
     content: bytes = b""
     content_type: str = JSON
     headers: dict[str, str] = field(default_factory=dict)
     file: Path | None = None
+    breakage: str = ""
 
 
 @dataclass

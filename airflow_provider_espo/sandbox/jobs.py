@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,8 @@ class Jobs:
     def __init__(self, storage: Storage, delay: float = DEFAULT_DELAY) -> None:
         self._storage = storage
         self._delay = delay
+        #: Seconds for which a job that did its work still shows as Running, by its result.
+        self.lasting: Callable[[Mapping[str, Any]], float] = lambda _result: 0.0
         self._works: dict[str, Work] = {}
         self._wake = threading.Event()
         self._stopping = False
@@ -158,11 +161,18 @@ class Jobs:
         result: Mapping[str, Any] = {}
         try:
             result = self._works[job.kind](job, self._checkpoint) or {}
+            self._last(self.lasting(result))
             status = SUCCESS
         except Exception as error:
             log.info("job %s (%s) failed: %s", job.id, job.kind, str(error) or type(error).__name__)
             status = FAILED
         self._storage.update("Job", job.id, {"status": status, "result": json.dumps(result)})
+
+    def _last(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._checkpoint()
+            time.sleep(min(left, LOOK_EVERY))
 
     def _checkpoint(self) -> None:
         if self._stopping:

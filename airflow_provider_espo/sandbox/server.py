@@ -14,15 +14,19 @@ from airflow_provider_espo.sandbox.asgi import asgi_app
 from airflow_provider_espo.sandbox.demo_user import DemoUser
 from airflow_provider_espo.sandbox.fixture import ensure_fixture
 from airflow_provider_espo.sandbox.jobs import DEFAULT_DELAY
+from airflow_provider_espo.sandbox.pace import Pace
+from airflow_provider_espo.sandbox.protocol import protocol_class
 from airflow_provider_espo.sandbox.storage import utc_now
 from airflow_provider_espo.sandbox.throttle import LoginThrottle
 from airflow_provider_espo.sandbox.webhooks import DEFAULT_DELAY as WEBHOOK_DELAY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from types import TracebackType
 
+    from airflow_provider_espo.sandbox.costs import Costs
+    from airflow_provider_espo.sandbox.faults import Fault
     from airflow_provider_espo.sandbox.settings import Settings
 
 START_TIMEOUT = 20.0
@@ -41,6 +45,9 @@ class SandboxServer:
     :param clock: gives the CRM's time
     :param job_delay: seconds until a background job is done; half of them it is Pending, then Running
     :param webhook_delay: seconds between a change and its delivery to webhooks, and between two deliveries
+    :param latency: seconds before every answer
+    :param costs: model of what requests cost, see :mod:`airflow_provider_espo.sandbox.costs`; none by default
+    :param faults: what is to go wrong; more may be added to ``sandbox.faults`` while it runs
     :raises OSError: if the port is in use
     :raises StorageError: if the database cannot be used
     """
@@ -58,6 +65,9 @@ class SandboxServer:
         clock: Callable[[], datetime] = utc_now,
         job_delay: float = DEFAULT_DELAY,
         webhook_delay: float = WEBHOOK_DELAY,
+        latency: float = 0.0,
+        costs: Costs | None = None,
+        faults: Iterable[Fault] = (),
     ) -> None:
         self._host = host
         self._socket = bound_socket(host, port)
@@ -70,6 +80,10 @@ class SandboxServer:
                 job_delay=job_delay,
                 webhook_delay=webhook_delay,
             )
+            pace = Pace(latency, costs)
+            self.sandbox.jobs.lasting = pace.wait_after_job
+            for fault in faults:
+                self.sandbox.faults.add(fault)
             self._credentials = ensure_fixture(self.sandbox.storage)
             self._demo_user: DemoUser | None = None
             if demo_data:
@@ -81,7 +95,8 @@ class SandboxServer:
             self._socket.close()
             raise
         config = uvicorn.Config(
-            asgi_app(self.sandbox),
+            asgi_app(self.sandbox, pace, lambda: self._server.should_exit),
+            http=protocol_class(),
             log_level="warning",
             access_log=False,
             lifespan="off",

@@ -62,6 +62,9 @@ def test_unknown_type_to_fill(capsys: pytest.CaptureFixture[str]) -> None:
         (["--answer-after", "soon"], "'soon' is not a number of seconds"),
         (["--job-delay", "-1"], "'-1' is not a number of seconds"),
         (["--answer-after", "nan"], "'nan' is not a number of seconds"),
+        (["--latency", "slow"], "'slow' is not a number of milliseconds"),
+        (["--fault", "explode"], "'explode': 'explode' is no fault: give a status from 400 to 599, drop, cut or hang"),
+        (["--fault", "504,path=("], "'504,path=(': missing ), unterminated subpattern at position 0"),
         (["--verbose"], "unrecognized arguments: --verbose"),
     ],
 )
