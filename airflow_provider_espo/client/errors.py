@@ -313,3 +313,18 @@ class EspoPreflightError(EspoError):
     def __init__(self, message: str = "", *, problems: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.problems = list(problems)
+
+
+class EspoStorageError(EspoError):
+    """A file could not be read or written: the disk is full, the object store is away, or rights are missing.
+
+    What was there before stays as it was. Whatever was in the way, another try goes on when it is gone.
+
+    :param file: the file's name.
+    """
+
+    default_hint = "Make room, or mend the way to the object store; the task can then be tried again"
+
+    def __init__(self, message: str = "", *, file: str | None = None, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.file = file

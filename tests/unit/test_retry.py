@@ -48,6 +48,7 @@ DECISIONS: dict[str, str | float] = {
     "EspoAmbiguousMatchError": "default",
     "EspoJobError": "default",
     "EspoShortfallError": "default",
+    "EspoStorageError": "default",
     "EspoPreflightError": "fail",
 }
 

@@ -1,0 +1,1 @@
+"""Datasets: folders of part files with a manifest that is written last, in any object store."""

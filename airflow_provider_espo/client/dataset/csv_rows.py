@@ -1,0 +1,116 @@
+"""CSV as RFC 4180 has it, in UTF-8: a header, lists and maps as JSON text, an empty cell where there is no value."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+from airflow_provider_espo.client.column_types.columns import Column
+from airflow_provider_espo.client.dataset.formats import Compression, GzipStream, Writable, compressed
+from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.client.extraction import Page
+
+#: Characters of a cell at most. Python's own limit is less than the texts that CRMs hold.
+LONGEST_CELL = 64 * 1024 * 1024
+
+
+class CsvWriter:
+    """Writes a row for each record.
+
+    :param columns: in order.
+    :param compression: ``gzip`` or ``None``.
+    """
+
+    def __init__(self, columns: Sequence[Column], compression: Compression | None = None) -> None:
+        self._names = [column.name for column in columns]
+        self._compression = compression
+        self._out: GzipStream | Writable | None = None
+
+    def begin(self, stream: Writable) -> None:
+        """Begin a file, with its header."""
+        self._out = compressed(stream, self._compression)
+        self._out.write(_encoded([self._names]))
+
+    def write(self, page: Page) -> None:
+        """Write the records of a page."""
+        if self._out is None:
+            raise ValueError("no file was begun")
+        names = self._names
+        self._out.write(_encoded([[cell(record.get(name)) for name in names] for record in page.records]))
+
+    def close(self) -> None:
+        """End the file."""
+        out, self._out = self._out, None
+        if isinstance(out, GzipStream):
+            out.close()
+
+    def discard(self) -> None:
+        """Forget the file."""
+        self._out = None
+
+
+def cell(value: Any) -> str:
+    """Return a value as the text of a cell.
+
+    :param value: as it came from EspoCRM.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    # true and false, numbers to the last digit, lists and maps: JSON's own way.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _encoded(rows: Sequence[Sequence[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def read_csv(stream: BinaryIO, name: str, *, delimiter: str = ",") -> Iterator[dict[str, str]]:
+    """Give the rows of a file by the names of its header; cells are text, empty lines are left out.
+
+    :param stream: not compressed.
+    :param name: the file's, for errors.
+    :param delimiter: what stands between cells.
+    :raises EspoInputError: it is no CSV in UTF-8, a row is longer or shorter than the header, or the header is unfit;
+        with the number of the line.
+    """
+    # A setting of the process; others that raised it further shall keep what they set.
+    csv.field_size_limit(max(LONGEST_CELL, csv.field_size_limit()))
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    try:
+        for cells in reader:
+            if not cells:
+                continue
+            if header is None:
+                header = _header(cells, name)
+            elif len(cells) != len(header):
+                raise EspoInputError(
+                    f"{name}, line {reader.line_num}: the row has {len(cells)} cells, the header {len(header)}"
+                )
+            else:
+                yield dict(zip(header, cells, strict=True))
+    except csv.Error as error:
+        raise EspoInputError(f"{name} is no CSV at line {reader.line_num}: {error}") from None
+    except UnicodeDecodeError:
+        raise EspoInputError(f"{name} is not UTF-8 after line {reader.line_num}", hint="Convert it to UTF-8") from None
+    finally:
+        # The stream is its owner's to close.
+        if not text.closed:
+            text.detach()
+
+
+def _header(cells: list[str], name: str) -> list[str]:
+    header = [it.strip() for it in cells]
+    if "" in header:
+        raise EspoInputError(f"{name}: a column of the header has no name")
+    if len(set(header)) != len(header):
+        raise EspoInputError(f"{name}: the header names a column twice")
+    return header
