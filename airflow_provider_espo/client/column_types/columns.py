@@ -17,6 +17,12 @@ _KINDS: frozenset[str] = frozenset(get_args(Kind))
 #: Kinds whose values are lists or maps.
 NESTED_KINDS: frozenset[Kind] = frozenset({"ids", "names", "columns", "email_data", "phone_data", "list", "object"})
 
+#: Lists of one kind of item, by field type; the items of others (``jsonArray``) may be anything.
+_ITEM_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("multiEnum", "multienum", "array", "checklist", "urlMultiple"), "string"),
+    "arrayInt": "int",
+}
+
 #: Kinds whose ``maxLength`` bounds a text. Of a list the metadata's limit is one for each item.
 _SIZED_KINDS: frozenset[Kind] = frozenset({"string", "text", "enum", "email", "phone"})
 
@@ -32,6 +38,7 @@ class Column:
     :param max_length: in characters; ``None`` where the metadata has no limit.
     :param scale: digits behind the point; only of decimals.
     :param options: values that an enum or multi-enum has today; empty where the metadata names none.
+    :param items: kind of a list's items; ``None`` of what is no list, and where they may be anything.
     """
 
     name: str
@@ -40,6 +47,7 @@ class Column:
     max_length: int | None = None
     scale: int | None = None
     options: tuple[str, ...] = ()
+    items: Kind | None = None
 
     @property
     def is_nested(self) -> bool:
@@ -55,6 +63,8 @@ class Column:
             found["scale"] = self.scale
         if self.options:
             found["options"] = list(self.options)
+        if self.items is not None:
+            found["items"] = self.items
         return found
 
     @classmethod
@@ -63,13 +73,14 @@ class Column:
 
         :raises EspoInputError: it is something else.
         """
-        name, kind = given.get("name"), given.get("kind")
+        name, kind, items = given.get("name"), given.get("kind"), given.get("items")
         max_length, scale = given.get("max_length"), given.get("scale")
         nullable, options = given.get("nullable", True), given.get("options", [])
         if (
             not isinstance(name, str)
             or not name
             or kind not in _KINDS
+            or (items is not None and items not in _KINDS)
             or not isinstance(nullable, bool)
             or not all(it is None or (isinstance(it, int) and it >= 0) for it in (max_length, scale))
             or not isinstance(options, list | tuple)
@@ -85,6 +96,7 @@ class Column:
             max_length=max_length,
             scale=scale,
             options=tuple(str(option) for option in options),
+            items=items,
         )
 
 
@@ -111,4 +123,5 @@ def _column(attribute: Attribute) -> Column:
         max_length=attribute.max_length if kind in _SIZED_KINDS else None,
         scale=(DEFAULT_SCALE if attribute.scale is None else attribute.scale) if kind == "decimal" else None,
         options=attribute.options,
+        items="id" if kind == "ids" else _ITEM_KINDS.get(attribute.field_type) if kind == "list" else None,
     )

@@ -15,6 +15,9 @@ DEFS = {
         "amount": {"type": "currency", "decimal": True, "scale": 6},
         "levels": {"type": "multiEnum", "options": ["a", "b"], "maxLength": 10},
         "account": {"type": "link"},
+        "numbers": {"type": "arrayInt"},
+        "anything": {"type": "jsonArray"},
+        "teams": {"type": "linkMultiple"},
     },
     "links": {},
 }
@@ -27,8 +30,13 @@ def test_columns_follow_the_names_in_order_and_hold_what_the_metadata_says() -> 
         Column("id", "id", nullable=False),
         Column("name", "string", max_length=249),
         # Of a list the limit is one of its items: the column has none.
-        Column("levels", "list", options=("a", "b")),
+        Column("levels", "list", options=("a", "b"), items="string"),
     )
+
+
+def test_lists_tell_what_their_items_are_where_that_is_sure() -> None:
+    found = columns_of(SCHEMA, ["levels", "numbers", "teamsIds", "anything", "teamsNames"])
+    assert [column.items for column in found] == ["string", "int", "id", None, None]
 
 
 def test_a_name_that_is_no_attribute_is_refused_by_name() -> None:
@@ -36,7 +44,7 @@ def test_a_name_that_is_no_attribute_is_refused_by_name() -> None:
         columns_of(SCHEMA, ["id", "account", "nope"])
 
 
-@pytest.mark.parametrize("column", columns_of(SCHEMA, ["id", "name", "amount", "levels", "accountId"]))
+@pytest.mark.parametrize("column", columns_of(SCHEMA, ["id", "name", "amount", "levels", "accountId", "teamsIds"]))
 def test_a_column_comes_back_from_json_as_it_was(column: Column) -> None:
     assert Column.from_dict(json.loads(json.dumps(column.to_dict()))) == column
 
@@ -51,6 +59,7 @@ def test_a_column_comes_back_from_json_as_it_was(column: Column) -> None:
         {"name": "a", "kind": "string", "max_length": "9"},
         {"name": "a", "kind": "decimal", "scale": -1},
         {"name": "a", "kind": "enum", "options": "New"},
+        {"name": "a", "kind": "list", "items": "polygon"},
     ],
 )
 def test_what_is_no_column_is_refused(given: dict[str, Any]) -> None:
