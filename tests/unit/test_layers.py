@@ -36,7 +36,7 @@ OWN: dict[str, set[str]] = {
 
 #: Other libraries. Airflow is left out where a part has to work without it.
 OTHERS: dict[str, set[str]] = {
-    "client": {"requests", "urllib3", "httpx", "certifi", "msgspec", "pendulum"},
+    "client": {"requests", "urllib3", "httpx", "certifi", "msgspec", "pendulum", "pyarrow"},
     "where": set(),
     "exceptions": set(),
     "get_provider_info": set(),
