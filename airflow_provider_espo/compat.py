@@ -59,15 +59,8 @@ def airflow_exceptions() -> Any:
 
 
 def default_deferrable() -> bool:
-    """Tell whether operators defer unless told otherwise (``[operators] default_deferrable``).
-
-    ``airflow.sdk.configuration`` came with 3.2; before, the configuration was in Airflow's core only.
-    """
-    try:
-        from airflow.sdk.configuration import conf
-    except ImportError:
-        from airflow.configuration import conf
-    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+    """Tell whether operators defer unless told otherwise (``[operators] default_deferrable``)."""
+    return bool(_configuration().getboolean("operators", "default_deferrable", fallback=False))
 
 
 def mask(secret: JsonValue) -> None:
@@ -140,3 +133,98 @@ def task_state_store(context: Mapping[str, Any]) -> TaskStateStore | None:
     """
     store: TaskStateStore | None = context.get("task_state_store")
     return store
+
+
+def asset_state_store(context: Mapping[str, Any]) -> tuple[TaskStateStore, str] | None:
+    """Return the store that keeps values of an asset for good (3.3), where the task has one.
+
+    Of several assets it is that of the first outlet, or else of the first inlet.
+
+    :param context: Airflow's context of the running task; without concrete assets it has no such store.
+    :return: the store, and the name or URI of its asset.
+    """
+    stores = context.get("asset_state_store")
+    if stores is None:
+        return None
+    task = context["task"]
+    for asset in [*(task.outlets or ()), *(task.inlets or ())]:
+        try:
+            store: TaskStateStore = stores[asset]
+        except (KeyError, TypeError):
+            # An alias stands for no asset of its own.
+            continue
+        return store, str(getattr(asset, "name", None) or getattr(asset, "uri", ""))
+    return None
+
+
+class VariableStore:
+    """Values kept as Airflow Variables, for those who have no other store."""
+
+    def get(self, key: str, default: JsonValue = None) -> JsonValue:
+        """Return the value, or the default where there is none."""
+        from airflow.sdk import Variable
+
+        value: JsonValue = Variable.get(key, default=default, deserialize_json=True)
+        return value
+
+    def set(self, key: str, value: JsonValue, *, retention: timedelta | None = None) -> None:
+        """Store a value."""
+        from airflow.sdk import Variable
+
+        Variable.set(key, value, description="Kept by airflow-provider-espo", serialize_json=True)
+
+    def delete(self, key: str) -> None:
+        """Forget a value."""
+        from airflow.sdk import Variable
+
+        Variable.delete(key)
+
+
+def max_map_length() -> int:
+    """Return how many tasks one task may be mapped to (``[core] max_map_length``)."""
+    return int(_configuration().getint("core", "max_map_length", fallback=1024))
+
+
+def _configuration() -> Any:
+    """Airflow's configuration; ``airflow.sdk.configuration`` came with 3.2, before it was in Airflow's core only."""
+    try:
+        from airflow.sdk.configuration import conf
+    except ImportError:
+        from airflow.configuration import conf
+    return conf
+
+
+def stores_of_assets(accessors: Any) -> list[Any]:
+    """Return the state stores of all assets that an event trigger watches (3.3), none where there are none.
+
+    The accessors' own ``aget`` and ``aset`` refuse to work once two assets share a trigger, and nothing public tells
+    which assets there are; so their table is read.
+
+    :param accessors: ``asset_state_store`` of the trigger.
+    """
+    if accessors is None:
+        return []
+    by_name, by_uri = getattr(accessors, "_by_name", None), getattr(accessors, "_by_uri", None)
+    if by_name is None and by_uri is None:
+        return [accessors]
+    return [store for table in (by_name, by_uri) for _, store in sorted((table or {}).items())]
+
+
+async def aget_variable(key: str) -> str | None:
+    """Return an Airflow variable from an event loop, ``None`` if there is none.
+
+    ``Variable.get`` waits for the supervisor; see :func:`amask` for why it waits on such a thread.
+    """
+    from airflow.sdk import Variable
+    from asgiref.sync import sync_to_async
+
+    found = await sync_to_async(Variable.get)(key, default=None)
+    return None if found is None else str(found)
+
+
+async def aset_variable(key: str, value: str) -> None:
+    """Set an Airflow variable from an event loop."""
+    from airflow.sdk import Variable
+    from asgiref.sync import sync_to_async
+
+    await sync_to_async(Variable.set)(key, value)

@@ -152,14 +152,19 @@ class IdPager(_Walk):
 
 
 class KeysetPager(_Walk):
-    """Pages by an attribute that is never null, and by ``id`` among equals."""
+    """Pages by an attribute that is never null, and by ``id`` among equals.
 
-    def __init__(self, search: Search, page_size: int, limit: int | None = None) -> None:
+    :param after: value and id of the record that the walk begins behind.
+    """
+
+    def __init__(
+        self, search: Search, page_size: int, limit: int | None = None, *, after: tuple[Any, str] | None = None
+    ) -> None:
         if search.select is not None and search.order_by not in search.select:
             search = search.with_(select=[*search.select, search.order_by])
         super().__init__(search.with_(order=search.order or "asc"), page_size, limit)
         self._attribute = str(search.order_by)
-        self._position: tuple[Any, str] | None = None
+        self._position = after
         self._changing = self._attribute in _CHANGING
         self._seen: set[str] = set()
         self._newest: Any = None

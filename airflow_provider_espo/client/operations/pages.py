@@ -79,7 +79,7 @@ def _smaller(error: EspoError, size: int) -> int | None:
         # An administrator may have set a smaller limit than EspoCRM's own 200.
         allowed = _SIZE_LIMIT.search(error.reason or "")
         return int(allowed[1]) if allowed is not None and 1 <= int(allowed[1]) < size else None
-    return max(_SMALLEST, size // 2) if was_too_slow(error) and size > _SMALLEST else None
+    return max(_SMALLEST, size // 4) if was_too_slow(error) and size > _SMALLEST else None
 
 
 def _size(search: Search) -> int:

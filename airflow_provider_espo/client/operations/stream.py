@@ -128,18 +128,49 @@ def new_notes(
         place = StreamCursor.from_json(cursor)
     else:
         place = yield from _start(state, since_number, overlap, filters)
-    notes = yield from list_notes(state, after_number=place.look_from(overlap), limit=MOST_NEW_NOTES + 1, **filters)
-    if len(notes) > MOST_NEW_NOTES:
+    found = yield from _window(state, place, overlap, filters)
+    if found is None:
         raise EspoInputError(
             f"More than {MOST_NEW_NOTES} notes came since number {place.last_number}",
             hint="Begin at a later number, or filter by note_types or parent_types",
         )
-    new, place = place.advance(notes, overlap)
+    new, place = place.advance(found, overlap)
     return {
         "note_ids": [str(note["id"]) for note in new],
         "last_number": place.last_number,
         "cursor": place.to_json(),
     }
+
+
+def notes_since(
+    state: ClientState, place: StreamCursor, *, overlap: int = OVERLAP, **filters: Unpack[NoteFilters]
+) -> Operation[tuple[list[Record], StreamCursor, bool]]:
+    """Return the notes since a place, in the order of their numbers; the oldest of them where there are too many.
+
+    :param place: where one stands.
+    :param overlap: how many numbers to go back for notes that became visible late.
+    :return: the new notes, the place after them, and whether there may be more.
+    """
+    found = yield from _window(state, place, overlap, filters)
+    if found is not None:
+        return (*place.advance(found, overlap), False)
+    # Streams are read from the newest note down: so the oldest of many are asked for by their numbers.
+    upto = place.last_number + MOST_NEW_NOTES
+    found = yield from list_notes(state, after_number=place.look_from(overlap), before_number=upto + 1, **filters)
+    new, after = place.advance(found, overlap)
+    return (
+        new,
+        StreamCursor(upto, {key: number for key, number in after.known.items() if number > upto - overlap}),
+        True,
+    )
+
+
+def _window(
+    state: ClientState, place: StreamCursor, overlap: int, filters: NoteFilters
+) -> Operation[list[Record] | None]:
+    """Notes from the overlap up, ``None`` if there are too many to take at once."""
+    notes = yield from list_notes(state, after_number=place.look_from(overlap), limit=MOST_NEW_NOTES + 1, **filters)
+    return notes if len(notes) <= MOST_NEW_NOTES else None
 
 
 def stream_path(filters: NoteFilters) -> str:

@@ -169,7 +169,8 @@ async def test_what_does_not_pass_ends_it(once: Crm, clock: Clock) -> None:
     (event,) = await events(trigger())
     assert event["status"] == "error"
     assert event["kind"] == "EspoTimeoutError"
-    assert len(once.calls("GET", "Lead")) == MAX_FAILED_LOOKS
+    # Each look asks for less before it gives up.
+    assert [call.search["maxSize"] for call in once.calls("GET", "Lead")] == [100, 25, 10] * MAX_FAILED_LOOKS
 
 
 async def test_a_look_that_succeeds_forgives_the_failures_before(once: Crm, clock: Clock) -> None:

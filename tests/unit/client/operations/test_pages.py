@@ -54,24 +54,24 @@ def test_a_list_goes_on_in_smaller_pages(fake: FakeEspo, what: dict[str, Any]) -
     with over_requests(fake) as client:
         records = client.list_records("Case", select=["id"])
     assert [record["id"] for record in records] == sorted(fake.records["Case"])
-    assert sizes(fake) == [200, 100, 50] + [50] * 8
+    assert sizes(fake) == [200, 50] + [50] * 8
 
 
 async def test_an_extraction_goes_on_in_smaller_pages_over_both_transports(fake: FakeEspo) -> None:
-    fake.faults.append(too_much_above(100, timed_out=True))
+    fake.faults.append(too_much_above(50, timed_out=True))
     sink = Ids()
     async with over_httpx(fake) as client:
         assert await client.run(walk(sink))
     assert sink.ids == sorted(fake.records["Case"])
     assert sink.finished
-    assert sizes(fake)[:2] == [200, 100]
+    assert sizes(fake)[:2] == [200, 50]
 
 
 def test_a_small_page_is_tried_again_like_any_other_request_and_then_the_error_comes(fake: FakeEspo) -> None:
     fake.faults.append(too_much_above(0, status=504))
     with over_requests(fake, make_state(max_retries=2)) as client, pytest.raises(EspoServerError, match="504"):
         client.list_records("Case", select=["id"])
-    assert sizes(fake) == [200, 100, 50, 25, 12, 10, 10, 10]
+    assert sizes(fake) == [200, 50, 12, 10, 10, 10]
 
 
 def test_a_server_that_cannot_be_reached_is_not_asked_for_less(fake: FakeEspo) -> None:
@@ -86,7 +86,7 @@ def test_one_slow_moment_costs_a_smaller_page_and_no_error(fake: FakeEspo) -> No
     with over_requests(fake, make_state(max_retries=0)) as client:
         assert len(client.list_records("Case", select=["id"])) == 450
     assert sizes(fake)[0] == 200
-    assert set(sizes(fake)[1:]) == {100}
+    assert set(sizes(fake)[1:]) == {50}
 
 
 def test_other_requests_are_tried_again_when_there_was_no_answer_in_time(fake: FakeEspo) -> None:

@@ -1,0 +1,125 @@
+"""Changes of records since one last looked."""
+
+from __future__ import annotations
+
+from typing import Literal, Unpack, cast
+
+from airflow_provider_espo.client.change_cursor import ChangeCursor
+from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoInputError
+from airflow_provider_espo.client.operations.listing import Filters, ListOptions, build_search
+from airflow_provider_espo.client.operations.pages import next_page
+from airflow_provider_espo.client.paging import KeysetPager
+from airflow_provider_espo.client.search import Search
+from airflow_provider_espo.client.state import ClientState
+from airflow_provider_espo.client.wire import Operation, Record, build_request, expect_object, record_path
+
+ChangeKind = Literal["created", "modified"]
+
+#: The attribute that tells of each kind of change. A new record counts as modified too: EspoCRM stamps both.
+ATTRIBUTES: dict[str, str] = {"created": "createdAt", "modified": "modifiedAt"}
+
+
+def stamp_attribute(event: str) -> str:
+    """Return the attribute that tells of a kind of change.
+
+    :raises EspoInputError: there is no such kind.
+    """
+    if event not in ATTRIBUTES:
+        raise EspoInputError(f"event is {event!r}", hint=f"Give one of {', '.join(ATTRIBUTES)}")
+    return ATTRIBUTES[event]
+
+
+def first_place(
+    state: ClientState, entity_type: str, event: ChangeKind, *, lag: float, **filters: Unpack[Filters]
+) -> Operation[ChangeCursor]:
+    """Return the place after all changes there are, so that only what comes from now on is new.
+
+    :param entity_type: such as ``Lead``.
+    :param event: kind of change.
+    :param lag: seconds that looks go back.
+    :param filters: which records, as in ``iter_records``.
+    """
+    attribute = stamp_attribute(event)
+    newest = yield from newest_changes(state, entity_type, event, ChangeCursor(), lag=lag, size=1, **filters)
+    if not newest:
+        return ChangeCursor()
+    place = ChangeCursor(newest[0][attribute])
+    # What lies in the lag of the newest is not new either.
+    _, place, _ = yield from changes(state, entity_type, event, place, lag=lag, limit=None, **filters)
+    return place
+
+
+def newest_changes(
+    state: ClientState,
+    entity_type: str,
+    event: ChangeKind,
+    place: ChangeCursor,
+    *,
+    lag: float,
+    size: int | None = None,
+    **filters: Unpack[Filters],
+) -> Operation[list[Record]]:
+    """Ask once for the newest changes since a place, one page at most: enough to know whether there is anything new.
+
+    :param entity_type: such as ``Lead``.
+    :param event: kind of change.
+    :param place: where one stands.
+    :param lag: seconds to go back.
+    :param size: records at most, the connection's page size by default.
+    :param filters: which records, as in ``iter_records``.
+    :return: records with id and stamp, the newest first; also those known to the place.
+    """
+    attribute = stamp_attribute(event)
+    search = _search(place, attribute, lag, filters).with_(
+        order="desc", max_size=size if size is not None else state.config.page_size
+    )
+    path = record_path(entity_type)
+    outgoing = build_request("GET", path, query=search.to_query(), headers={"X-No-Total": "true"})
+    rows = expect_object(outgoing, (yield outgoing)).get("list")
+    return _stamped(rows, attribute, path)
+
+
+def changes(
+    state: ClientState,
+    entity_type: str,
+    event: ChangeKind,
+    place: ChangeCursor,
+    *,
+    lag: float,
+    limit: int | None,
+    **filters: Unpack[Filters],
+) -> Operation[tuple[list[Record], ChangeCursor, bool]]:
+    """Return changes since a place, the oldest first.
+
+    :param entity_type: such as ``Lead``.
+    :param event: kind of change.
+    :param place: where one stands.
+    :param lag: seconds to go back.
+    :param limit: new changes after which no further page is asked for.
+    :param filters: which records, as in ``iter_records``.
+    :return: records with id and stamp, the place after them, and whether there may be more.
+    """
+    attribute = stamp_attribute(event)
+    search = _search(place, attribute, lag, filters).with_(order="asc")
+    pager = KeysetPager(search, state.config.page_size, after=place.position)
+    path = record_path(entity_type)
+    found: list[Record] = []
+    while (page := (yield from next_page(pager, path))) is not None:
+        rows = _stamped(page, attribute, path)
+        found += [row for row in rows if place.is_new(row, attribute)]
+        place = place.after(rows, attribute, lag, finished=False)
+        if limit is not None and len(found) >= limit:
+            return found, place, True
+    return found, place.after((), attribute, lag, finished=True), False
+
+
+def _search(place: ChangeCursor, attribute: str, lag: float, filters: Filters) -> Search:
+    search = build_search(cast("ListOptions", filters)).with_(select=["id", attribute], order_by=attribute)
+    return search.and_where({"type": "greaterThanOrEquals", "attribute": attribute, "value": place.look_from(lag)})
+
+
+def _stamped(rows: object, attribute: str, path: str) -> list[Record]:
+    """Records with id and stamp, and nothing else of theirs."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
+        raise EspoBadAnswerError("A page has no list of records with ids", method="GET", path=path)
+    return [{"id": str(row["id"]), attribute: row[attribute]} for row in rows if isinstance(row.get(attribute), str)]
