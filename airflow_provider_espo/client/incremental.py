@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
+import msgspec
+
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.extraction import Page, RowKeys
 from airflow_provider_espo.client.moments import is_date, parse, utc_text
@@ -81,7 +83,7 @@ class Window:
 
     def seen_line(self, row: RowKeys) -> bytes:
         """Return the line by which a record is known in the state it has now."""
-        return f"{row['id']}\t{self._value(row)}\n".encode()
+        return msgspec.json.encode([row["id"], self._value(row)]) + b"\n"
 
     def _value(self, row: RowKeys) -> Value | None:
         value: Value | None = row.get(self.by)  # type: ignore[assignment]
@@ -116,16 +118,18 @@ class Watermark:
     """How far the runs have come.
 
     :param value: all records below it were handed out.
-    :param dataset: where the last run's dataset is, whose manifest names what was handed out lately, and which records
-        are known; ``None`` where the records went elsewhere.
+    :param dataset: folder of the last run's dataset, where it left what it handed out lately and which records there
+        are; ``None`` where the records went elsewhere.
+    :param run: tag of that run, which the names of these files have.
     """
 
     value: Value
     dataset: str | None = None
+    run: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON."""
-        return {"watermark": self.value, "dataset": self.dataset}
+        return {"watermark": self.value, "dataset": self.dataset, "run": self.run}
 
     @classmethod
     def from_dict(cls, given: object, by: str) -> Self:
@@ -135,9 +139,14 @@ class Watermark:
         :param by: attribute that the extraction goes by.
         :raises EspoInputError: it is no watermark of this attribute.
         """
-        value = given.get("watermark") if isinstance(given, Mapping) else None
-        dataset = given.get("dataset") if isinstance(given, Mapping) else None
-        return cls(value=bound(by, "watermark", value), dataset=str(dataset) if dataset else None)
+        if not isinstance(given, Mapping):
+            given = {"watermark": given}
+        dataset, run = given.get("dataset"), given.get("run")
+        return cls(
+            value=bound(by, "watermark", given.get("watermark")),
+            dataset=str(dataset) if dataset else None,
+            run=str(run) if run else None,
+        )
 
 
 def check_incremental(by: object, lag: object) -> None:

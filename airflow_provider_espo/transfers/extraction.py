@@ -25,8 +25,8 @@ PAGES_OF_A_PART = 10
 MAX_PARTS = 100
 
 
-class SelectingOperator(EspoOperator):
-    """Base of transfers that say which records are meant, all or those of a window.
+class FilteringOperator(EspoOperator):
+    """Base of transfers that say which records are meant.
 
     :param entity_type: such as ``Lead``.
     :param where: list of items as of :mod:`airflow_provider_espo.where`; all must hold.
@@ -34,15 +34,9 @@ class SelectingOperator(EspoOperator):
     :param bool_filters: EspoCRM's on/off filters, such as ``["onlyMy"]``.
     :param text_filter: text to search for, as in EspoCRM's search box.
     :param page_size: records a request, the connection's by default.
-    :param incremental_by: only what is new by this attribute since the last run: ``modifiedAt``, ``createdAt`` or
-        ``number``.
-    :param lag: how far a window goes back behind the end of the last one: seconds or a ``timedelta``, five minutes by
-        default; for ``number`` how many numbers, 100 by default.
-    :param start: with ``incremental_by``: the window begins with this value, and no watermark is used.
-    :param end: with ``incremental_by``: the window ends before this value, and no watermark is used.
-    :param watermark_key: name under which the watermark is kept, by default made of DAG, task and question.
     """
 
+    reads = ("entity_type",)
     template_fields: Sequence[str] = (
         "espo_conn_id",
         "entity_type",
@@ -51,9 +45,6 @@ class SelectingOperator(EspoOperator):
         "bool_filters",
         "text_filter",
         "page_size",
-        "start",
-        "end",
-        "watermark_key",
     )
     template_fields_renderers = {"where": "json"}
 
@@ -66,11 +57,6 @@ class SelectingOperator(EspoOperator):
         bool_filters: Sequence[str] | None = None,
         text_filter: str | None = None,
         page_size: int | None = None,
-        incremental_by: IncrementalBy | None = None,
-        lag: timedelta | float | None = None,
-        start: datetime | str | int | None = None,
-        end: datetime | str | int | None = None,
-        watermark_key: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -80,6 +66,62 @@ class SelectingOperator(EspoOperator):
         self.bool_filters = bool_filters
         self.text_filter = text_filter
         self.page_size = page_size
+
+    def ask(self, hook: EspoHook, select: Sequence[str] | None = None) -> tuple[Question, EntitySchema]:
+        """Check what is to be extracted against the server, before anything else is done.
+
+        :param hook: hook over the connection.
+        :param select: attributes.
+        :raises EspoInputError: a malformed filter.
+        :raises EspoUnknownNameError: the server does not have the entity type or a name in ``select``.
+        """
+        from airflow_provider_espo.client.operations.extract import ask
+
+        return hook.run(ask(hook.state, self.entity_type, select=select, page_size=self._page_size(), **self.filters()))
+
+    def filters(self) -> Filters:
+        """Return which records are meant."""
+        return {
+            "where": self.where,
+            "primary_filter": self.primary_filter,
+            "bool_filters": self.bool_filters,
+            "text_filter": self.text_filter,
+        }
+
+    def _page_size(self) -> int | None:
+        from airflow_provider_espo.client.config import MAX_PAGE_SIZE
+
+        size = whole_number("page_size", self.page_size)
+        if size is not None and not 1 <= size <= MAX_PAGE_SIZE:
+            raise EspoInputError(f"page_size is {size}; EspoCRM allows 1 to {MAX_PAGE_SIZE}")
+        return size
+
+
+class SelectingOperator(FilteringOperator):
+    """Base of transfers that say which records are meant, all or those of a window.
+
+    :param incremental_by: only what is new by this attribute since the last run: ``modifiedAt``, ``createdAt`` or
+        ``number``.
+    :param lag: how far a window goes back behind the end of the last one: seconds or a ``timedelta``, five minutes by
+        default; for ``number`` how many numbers, 100 by default.
+    :param start: with ``incremental_by``: the window begins with this value, and no watermark is used.
+    :param end: with ``incremental_by``: the window ends before this value, and no watermark is used.
+    :param watermark_key: name under which the watermark is kept, by default made of DAG, task and question.
+    """
+
+    template_fields: Sequence[str] = (*FilteringOperator.template_fields, "start", "end", "watermark_key")
+
+    def __init__(
+        self,
+        *,
+        incremental_by: IncrementalBy | None = None,
+        lag: timedelta | float | None = None,
+        start: datetime | str | int | None = None,
+        end: datetime | str | int | None = None,
+        watermark_key: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
         self.incremental_by = incremental_by
         self.lag = lag
         self.start = start
@@ -100,28 +142,16 @@ class SelectingOperator(EspoOperator):
         :raises EspoUnknownNameError: the server does not have the entity type or a name in ``select``.
         """
         from airflow_provider_espo.client.incremental import check_incremental
-        from airflow_provider_espo.client.operations.extract import ask
         from airflow_provider_espo.client.operations.windows import check_attribute
 
         check_incremental(self.incremental_by, self.lag)
         if self.incremental_by is None and (self.start is not None or self.end is not None):
             raise EspoInputError("start and end are values of no attribute", hint="Give incremental_by")
-        question, schema = hook.run(
-            ask(hook.state, self.entity_type, select=select, page_size=self._page_size(), **self.filters())
-        )
+        question, schema = super().ask(hook, select)
         if self.incremental_by is not None:
             check_attribute(schema, self.incremental_by)
             question = question.with_attribute(self.incremental_by)
         return question, schema
-
-    def filters(self) -> Filters:
-        """Return which records are meant."""
-        return {
-            "where": self.where,
-            "primary_filter": self.primary_filter,
-            "bool_filters": self.bool_filters,
-            "text_filter": self.text_filter,
-        }
 
     def window(self, hook: EspoHook, question: Question, last: Value | None = None) -> Window | None:
         """Return the window of this run; ``None`` where all records are meant.
@@ -143,14 +173,6 @@ class SelectingOperator(EspoOperator):
         if bounded is not None:
             return bounded
         return next_window(self.incremental_by, lag_of(self.incremental_by, self.lag), last, upper)
-
-    def _page_size(self) -> int | None:
-        from airflow_provider_espo.client.config import MAX_PAGE_SIZE
-
-        size = whole_number("page_size", self.page_size)
-        if size is not None and not 1 <= size <= MAX_PAGE_SIZE:
-            raise EspoInputError(f"page_size is {size}; EspoCRM allows 1 to {MAX_PAGE_SIZE}")
-        return size
 
 
 class ExtractionOperator(SelectingOperator):

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -60,7 +61,9 @@ class SandboxCrm(Crm):
         reply = self.sandbox.handle(Request(method, f"/{path}", parts.query, lowered, body))
         self.after(sent)
         content = reply.content if reply.file is None else reply.file.read_bytes()
-        return Reply(reply.status, content, {"Content-Type": reply.content_type, **reply.headers})
+        # As a web server adds it.
+        told = {"Date": format_datetime(self.now, usegmt=True), "Content-Type": reply.content_type}
+        return Reply(reply.status, content, {**told, **reply.headers})
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and what is to happen in it."""

@@ -15,7 +15,7 @@ from airflow_provider_espo.client.wire import entity_type_segment
 MANIFEST = "_manifest.json"
 
 _TAG = r"[0-9a-f]{12}"
-_RUN_FILE = re.compile(rf"_(?:[a-z]+-)+({_TAG})(?:-\d{{5,}})?\.(?:json|ndjson\.gz)")
+_RUN_FILE = re.compile(rf"_(?:[a-z]+-)+({_TAG})(?:-\d{{4,}})*\.(?:json|ndjson\.gz)")
 
 
 def tag_of(*run: str | int | None) -> str:
