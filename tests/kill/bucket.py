@@ -19,8 +19,11 @@ class Bucket(MemoryFileSystem):  # type: ignore[misc]
     :param life: whose calls these are; may be set anew.
     """
 
+    #: fsspec would give the one that was made first.
+    cachable = False
+
     def __init__(self) -> None:
-        super().__init__(global_store=False, skip_instance_cache=True)
+        super().__init__(global_store=False)
         self.life: Life | None = None
 
     def point(self, name: str) -> None:

@@ -28,9 +28,16 @@ class CrmCase(Case):
         self.crm = LivingCrm()
         #: With one at a time a seed gives the very same history.
         self.workers = chance.choice((1, 1, 3))
+        #: How likely somebody does something at a point of a task, and how many seconds late it may be committed.
+        self.restless = 0.0
+        self.late = 0.0
 
     def lives(self, life: Life) -> None:
         self.crm.life = life
+
+    def meanwhile(self, chance: random.Random) -> None:
+        if chance.random() < self.restless:
+            self.crm.unrest(chance, late=self.late)
 
     @contextmanager
     def set_up(self) -> Iterator[None]:

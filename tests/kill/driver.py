@@ -140,7 +140,7 @@ class _Stage:
                 case.inspect()
             case.meanwhile(case.chance)
 
-        return Life(at, folder=case.world.out, at_death=self._snapshot.take, at_points=at_points)
+        return Life(at, folders=case.world.folders, at_death=self._snapshot.take, at_points=at_points)
 
 
 def play(make: Callable[[random.Random, Path], Case], folder: Path, deaths: int, title: str) -> Tally:

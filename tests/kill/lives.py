@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
+import sqlite3.dbapi2
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 _WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 #: Audit events of changes to files, and how many of their arguments are paths.
@@ -39,7 +39,7 @@ class Life:
 
     :param at: number of the point at which it dies, from 1; it lives without.
     :param die: how it dies.
-    :param folder: files in it are watched, and kept as they are at its death.
+    :param folders: files and SQLite databases in them are watched.
     :param at_death: called at its death, before anything else can happen.
     :param at_points: called at every point before it is passed, with the number and the name of the point.
     """
@@ -48,7 +48,7 @@ class Life:
         self,
         at: int | None = None,
         *,
-        folder: Path | None = None,
+        folders: Sequence[Path] = (),
         die: Callable[[], None] = raise_killed,
         at_death: Callable[[], None] | None = None,
         at_points: Callable[[int, str], None] | None = None,
@@ -56,7 +56,7 @@ class Life:
         self.at = at
         self.dead = False
         self.passed: list[str] = []
-        self._folder = None if folder is None else str(folder)
+        self._folders = tuple(str(folder) for folder in folders)
         self._die = die
         self._at_death = at_death
         self._at_points = at_points
@@ -99,10 +99,9 @@ class Life:
 
     def watches(self, path: object) -> bool:
         """Whether a file is one of its own."""
-        if self._folder is None or not isinstance(path, str | bytes | os.PathLike):
+        if not isinstance(path, str | bytes | os.PathLike):
             return False
-        text = os.fspath(path)
-        return (text if isinstance(text, str) else os.fsdecode(text)).startswith(self._folder)
+        return os.fsdecode(path).removeprefix("file:").startswith(self._folders)
 
 
 class _Present:
@@ -126,14 +125,39 @@ def _on_audit(name: str, arguments: tuple[Any, ...]) -> None:
             life.point(f"{name.removeprefix('os.')} {Path(os.fsdecode(paths[-1])).name}")
 
 
-def _before_statement(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+class _Cursor(sqlite3.Cursor):
+    """A cursor whose statements are points."""
+
+    def execute(self, sql: str, *parameters: Any) -> Self:
+        _sql_point(sql)
+        return super().execute(sql, *parameters)
+
+    def executemany(self, sql: str, *parameters: Any) -> Self:
+        _sql_point(sql)
+        return super().executemany(sql, *parameters)
+
+
+class _Connection(sqlite3.Connection):
+    """A connection whose statements and commits are points. Of a dead process' transaction nothing is left."""
+
+    def cursor(self, *_: Any) -> Any:
+        return super().cursor(_Cursor)
+
+    def execute(self, sql: str, *parameters: Any) -> Any:
+        return self.cursor().execute(sql, *parameters)
+
+    def executemany(self, sql: str, *parameters: Any) -> Any:
+        return self.cursor().executemany(sql, *parameters)
+
+    def commit(self) -> None:
+        _sql_point("commit >")
+        super().commit()
+        _sql_point("commit <")
+
+
+def _sql_point(statement: str) -> None:
     if _Present.life is not None:
         _Present.life.point(f"sql {' '.join(statement.split()[:3])}")
-
-
-def _before_commit(_connection: Any) -> None:
-    if _Present.life is not None:
-        _Present.life.point("sql commit")
 
 
 @contextmanager
@@ -142,18 +166,24 @@ def led(life: Life) -> Iterator[Life]:
     if not _Present.hooked:
         # Cannot be taken back; does nothing when there is no life.
         sys.addaudithook(_on_audit)
-        event.listen(Engine, "before_cursor_execute", _before_statement)
-        event.listen(Engine, "commit", _before_commit)
         _Present.hooked = True
-    library_fsync = os.fsync
+    library_fsync, library_connect = os.fsync, sqlite3.connect
 
     def fsync(descriptor: int) -> None:
         life.point("fsync")
         library_fsync(descriptor)
 
+    def connect(database: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
+        if life.watches(database):
+            options["factory"] = _Connection
+        connection: sqlite3.Connection = library_connect(database, *arguments, **options)
+        return connection
+
     assert _Present.life is None, "another life is being led"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", fsync)
+        for module in (sqlite3, sqlite3.dbapi2):
+            patch.setattr(module, "connect", connect)
         _Present.life = life
         try:
             yield life

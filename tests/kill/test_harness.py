@@ -95,7 +95,7 @@ def test_a_task_that_is_not_safe_is_found_out(case: type[CrmCase], tmp_path: Pat
 def test_the_dead_do_nothing_any_more(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    life = Life(2, folder=folder)
+    life = Life(2, folders=[folder])
     with led(life):
         (folder / "first").write_text("1")
         with pytest.raises(Killed):
@@ -114,7 +114,7 @@ def test_what_was_still_in_a_buffer_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     snapshot = Snapshot(folder, tmp_path / "snapshot")
-    life = Life(2, folder=folder, at_death=snapshot.take)
+    life = Life(2, folders=[folder], at_death=snapshot.take)
     with led(life), open(folder / "file", "w") as file:
         file.write("written to the disk")
         file.flush()

@@ -78,10 +78,17 @@ class World:
 
     def __init__(self, folder: Path, *, stores: bool = True) -> None:
         self.out = folder / "out"
+        #: Of databases. They look after themselves: what a dead process had not committed is gone.
+        self.databases = folder / "databases"
         self._kept = folder / "airflow"
         self.stores = stores
-        self.out.mkdir(parents=True)
-        self._kept.mkdir()
+        for part in (*self.folders, self._kept):
+            part.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Folders that tasks work in."""
+        return (self.out, self.databases)
 
     def life(self, task: BaseOperator, life: Life, *, run_id: str = "run", number: int = 1, **ti: Any) -> Any:
         """Lead a life: one try of a task, as a process which knows only what is kept.
@@ -96,7 +103,8 @@ class World:
         instance.run_id = run_id
         for name, value in ti.items():
             setattr(instance, name, value)
-        task = copy.deepcopy(task)
+        # As a worker does it.
+        task = copy.copy(task)
         # A store belongs to a task instance, the variables and the assets' stores to all.
         own = f"task-{task.task_id}-{run_id}-{ti.get('map_index', -1)}.json"
         context: Any = context_of(task, ti=instance, store=Kept(self._kept / own, life) if self.stores else None)

@@ -1,0 +1,160 @@
+"""Tries in processes of their own, which end by ``SIGKILL``: at a point of their life, or at any call of a function.
+
+To start Airflow takes a second. So one helper process has all imported and waits; for each try it forks, and what it
+forks runs the task. Run as ``python -m tests.kill.processes FOLDER``; orders and answers are lines of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Self
+
+from airflow.sdk._shared.module_loading import import_string
+
+from tests.kill.lives import Life
+from tests.kill.world import World
+
+
+@dataclass(frozen=True)
+class Order:
+    """A try.
+
+    :param operator: path of the operator's class.
+    :param arguments: its arguments.
+    :param folder: of the world.
+    :param number: of the try.
+    :param at_point: number of the point at which the process is killed.
+    :param at_call: number of the call of a Python function at which it is killed.
+    """
+
+    operator: str
+    arguments: Mapping[str, Any]
+    folder: str
+    number: int = 1
+    run_id: str = "run"
+    map_index: int = -1
+    at_point: int | None = None
+    at_call: int | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of a try.
+
+    :param signal: that ended the process.
+    :param result: of the task.
+    :param points: how many points it passed.
+    :param calls: how many calls of functions there were.
+    """
+
+    signal: int | None = None
+    result: Any = None
+    points: int = 0
+    calls: int = 0
+
+
+class Processes:
+    """The helper, seen from the test.
+
+    :param folder: folder for what tries leave behind.
+    :param connections: the Airflow connections, as variables of the environment.
+    """
+
+    def __init__(self, folder: Path, connections: Mapping[str, str]) -> None:
+        self._helper = subprocess.Popen(
+            [sys.executable, "-m", "tests.kill.processes", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **connections},
+        )
+        assert self._helper.stdin is not None
+        assert self._helper.stdout is not None
+        self._orders: IO[str] = self._helper.stdin
+        self._answers: IO[str] = self._helper.stdout
+
+    def one_try(self, order: Order) -> Ended:
+        """Run a try in a process."""
+        self._orders.write(json.dumps(asdict(order)) + "\n")
+        self._orders.flush()
+        line = self._answers.readline()
+        assert line, "the helper has ended: the task failed"
+        return Ended(**json.loads(line))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._orders.close()
+        self._helper.wait(30)
+        self._answers.close()
+
+
+class _Calls:
+    """Counts calls of functions, on all threads that begin from now on, and on this one."""
+
+    def __init__(self, at: int | None) -> None:
+        self.count = 0
+        self._at = at
+
+    def watch(self) -> None:
+        threading.setprofile(self._on_event)
+        sys.setprofile(self._on_event)
+
+    def _on_event(self, _frame: object, event: str, _argument: object) -> None:
+        if event == "call":
+            self.count += 1
+            if self.count == self._at:
+                kill_this_process()
+
+
+def kill_this_process() -> None:
+    """End at once, with nothing cleaned up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def serve(folder: Path) -> None:
+    """Fork for each order, wait, and answer."""
+    said = folder / "said.json"
+    for line in sys.stdin:
+        said.write_text("{}", encoding="utf-8")
+        child = os.fork()
+        if not child:
+            _play(Order(**json.loads(line)), said)
+        _, status = os.waitpid(child, 0)
+        ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        if ended_by is None:
+            assert os.waitstatus_to_exitcode(status) == 0, "the task failed"
+        print(json.dumps({"signal": ended_by, **json.loads(said.read_text(encoding="utf-8"))}), flush=True)
+
+
+def _play(order: Order, said: Path) -> None:
+    code = 1
+    try:
+        # Where the answers go, nothing else may be written.
+        os.dup2(2, 1)
+        world = World(Path(order.folder))
+        life = Life(order.at_point, folders=world.folders, die=kill_this_process)
+        task = import_string(order.operator)(task_id="task", **order.arguments)
+        calls = _Calls(order.at_call)
+        calls.watch()
+        result = world.life(task, life, run_id=order.run_id, number=order.number, map_index=order.map_index)
+        sys.setprofile(None)
+        found = {"result": result, "points": len(life.passed), "calls": calls.count}
+        said.write_text(json.dumps(found), encoding="utf-8")
+        code = 0
+    except BaseException as error:
+        print(f"{order.operator}: {error!r}", file=sys.stderr, flush=True)
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))
