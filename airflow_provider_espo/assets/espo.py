@@ -40,7 +40,7 @@ def espo_asset(
     from airflow.sdk import Asset
 
     uri = asset_uri(host, entity_type)
-    given = {"group": group, "extra": None if extra is None else dict(extra), "watchers": watchers}
+    given: dict[str, Any] = {"group": group, "extra": None if extra is None else dict(extra), "watchers": watchers}
     return Asset(name=name or uri, uri=uri, **{key: value for key, value in given.items() if value is not None})
 
 

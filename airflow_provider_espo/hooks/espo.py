@@ -99,6 +99,11 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
             return self._config
 
     @property
+    def known_config(self) -> ClientConfig | None:
+        """Settings of the connection if they were read already: Airflow is not asked."""
+        return self._config
+
+    @property
     def client(self) -> EspoClient:
         """The client that does the work; what it learns is shared with all hooks of the connection in the process."""
         with self._lock:

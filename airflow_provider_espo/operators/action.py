@@ -90,6 +90,7 @@ class EspoActionOperator(EspoOperator):
     :raises EspoForbiddenError: no right; ``restoreDeleted`` is for administrators, which API users never are.
     """
 
+    writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "action", "data")
     template_fields_renderers = {"data": "json"}

@@ -50,6 +50,8 @@ class EspoUploadAttachmentOperator(EspoOperator):
     :raises EspoInputError: the file cannot be read, or changed while it was sent.
     """
 
+    reads_files = ("path",)
+    writes = ("Attachment",)
     result_has_parts = True
     template_fields: Sequence[str] = (
         "espo_conn_id",
@@ -116,6 +118,11 @@ class EspoUploadAttachmentOperator(EspoOperator):
         self.log.info("%s, %d bytes", uploaded["attachment_id"], uploaded["size"])
         return {**uploaded, "path": str(self.path)}
 
+    def records_written(self) -> dict[str, dict[str, int]]:
+        """Return what was written: the upload, and the record that it was given to."""
+        done = {} if self.facts is None else {"count": 1}
+        return {one: done for one, is_meant in (("Attachment", True), (self.entity_type, self.record_id)) if is_meant}
+
     def _of_earlier_try(self, hook: EspoHook, memory: JobMemory, file: Any) -> str | None:
         if memory.job_id is not None or memory.since is None or self.record_id is None:
             return memory.job_id
@@ -162,6 +169,8 @@ class EspoDownloadAttachmentOperator(EspoOperator):
     :raises EspoBadAnswerError: what came is not the file that was promised.
     """
 
+    reads = ("Attachment",)
+    writes_files = ("path",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "attachment_id", "path", "expected_sha256", "max_size")
 

@@ -19,6 +19,7 @@ class EspoGetCurrencyRatesOperator(EspoOperator):
     :raises EspoForbiddenError: the user's role has no access to *Currency*.
     """
 
+    reads = ("CurrencyRate",)
     template_fields: Sequence[str] = ("espo_conn_id",)
 
     def execute(self, context: Context) -> dict[str, float]:
@@ -38,6 +39,7 @@ class EspoSetCurrencyRatesOperator(EspoOperator):
     :raises EspoInputError: a rate that is no number above 0, the base currency, or an unknown one; nothing was set.
     """
 
+    writes = ("CurrencyRate",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "rates")
     template_fields_renderers = {"rates": "json"}

@@ -41,6 +41,7 @@ class EspoSendEmailOperator(EspoOperator):
     :raises EspoApiError: it is not known whether it was sent.
     """
 
+    writes = ("Email",)
     result_has_parts = True
     template_fields: Sequence[str] = (
         "espo_conn_id",

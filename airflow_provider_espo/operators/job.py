@@ -56,6 +56,8 @@ class EspoExportOperator(DurableJobOperator):
     :raises EspoUnknownNameError: the server has no such attribute.
     """
 
+    reads = ("entity_type",)
+    writes_files = ("path",)
     job_kind = "export"
     result_has_parts = True
     template_fields: Sequence[str] = (
@@ -202,6 +204,8 @@ class EspoImportOperator(ImportJobOperator):
     :raises EspoInputError: the file cannot be read or is no CSV; the columns do not fit it; a wrong action.
     """
 
+    reads_files = ("path",)
+    writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = (
         "espo_conn_id",

@@ -45,6 +45,7 @@ class EspoConvertLeadOperator(EspoOperator):
     :raises EspoConflictError: the lead is converted already and ``on_converted`` is ``fail``.
     """
 
+    writes = ("Lead",)
     result_has_parts = True
     template_fields: Sequence[str] = (
         "espo_conn_id",
@@ -93,3 +94,11 @@ class EspoConvertLeadOperator(EspoOperator):
                 "EspoCRM did not let this user change what hangs on the lead: %s", ", ".join(result["not_carried_over"])
             )
         return result
+
+    def records_written(self) -> dict[str, dict[str, int]]:
+        """Return what was written: the lead, and what it was converted into."""
+        written = super().records_written()
+        for entity_type in ("Account", "Contact", "Opportunity"):
+            if (self.facts or {}).get(f"{entity_type.lower()}_id"):
+                written[entity_type] = {"count": written["Lead"]["count"]}
+        return written

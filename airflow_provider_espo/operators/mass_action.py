@@ -34,6 +34,7 @@ _WHICH_FIELDS = (
 class _MassOperator(DurableJobOperator):
     """What all mass actions share."""
 
+    writes = ("entity_type",)
     result_has_parts = True
     job_kind = "mass_action"
     template_fields: Sequence[str] = (*_WHAT_FIELDS, *_WHICH_FIELDS)

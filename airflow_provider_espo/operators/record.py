@@ -37,6 +37,7 @@ class EspoCreateRecordOperator(EspoOperator):
     :raises EspoUnknownNameError: the server has no such attribute.
     """
 
+    writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "attributes", "on_duplicate", "match_by")
     template_fields_renderers = {"attributes": "json"}
@@ -85,6 +86,7 @@ class EspoGetRecordOperator(EspoOperator):
     :raises EspoNotFoundError: no such record, or it was deleted, or is hidden from the user.
     """
 
+    reads = ("entity_type",)
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "select")
 
     def __init__(
@@ -128,6 +130,7 @@ class EspoUpdateRecordOperator(EspoOperator):
     :raises EspoValidationError: EspoCRM refused a value.
     """
 
+    writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "attributes", "version_number")
     template_fields_renderers = {"attributes": "json"}
@@ -182,6 +185,7 @@ class EspoUpsertRecordOperator(EspoOperator):
     :raises EspoValidationError: EspoCRM refused a value.
     """
 
+    writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "attributes", "match_by")
     template_fields_renderers = {"attributes": "json"}
@@ -222,6 +226,7 @@ class EspoDeleteRecordOperator(EspoOperator):
     :raises EspoNotFoundError: no such record and not ``missing_ok``.
     """
 
+    writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id")
 
@@ -264,6 +269,7 @@ class EspoListRecordsOperator(ListingOperator):
     :raises EspoInputError: more than ``max_xcom_rows`` match.
     """
 
+    reads = ("entity_type",)
     template_fields: Sequence[str] = ("entity_type", *ListingOperator.template_fields)
 
     def __init__(self, *, entity_type: str, **kwargs: Any) -> None:

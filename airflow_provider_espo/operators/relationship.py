@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class _LinkOperator(EspoOperator):
     """What linking and unlinking share."""
 
+    writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "link", "related_ids")
 
@@ -166,6 +167,7 @@ class EspoListRelatedOperator(ListingOperator):
     :raises EspoInputError: more than ``max_xcom_rows`` match.
     """
 
+    reads = ("link",)
     template_fields: Sequence[str] = ("entity_type", "record_id", "link", *ListingOperator.template_fields)
 
     def __init__(self, *, entity_type: str, record_id: str, link: str, **kwargs: Any) -> None:

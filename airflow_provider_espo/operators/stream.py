@@ -35,6 +35,7 @@ class EspoListStreamOperator(EspoOperator):
     :raises EspoInputError: more than ``max_xcom_rows`` notes, or a negative number.
     """
 
+    reads = ("Note",)
     result_has_parts = True
     template_fields: Sequence[str] = (
         "espo_conn_id",
@@ -126,6 +127,7 @@ class EspoPostToStreamOperator(EspoOperator):
     :raises EspoForbiddenError: no such record, no stream there, or no right to post.
     """
 
+    writes = ("Note",)
     result_has_parts = True
     template_fields: Sequence[str] = (
         "espo_conn_id",
@@ -186,6 +188,7 @@ class EspoPostToStreamOperator(EspoOperator):
 class _FollowOperator(EspoOperator):
     """What following and unfollowing share."""
 
+    writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "user_ids")
 

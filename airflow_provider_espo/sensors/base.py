@@ -33,6 +33,7 @@ class EspoSensor(EspoTask, BaseSensorOperator):
     """
 
     ui_color = "#e8eef7"
+    result_has_parts = True
 
     def __init__(
         self,

@@ -33,6 +33,7 @@ class EspoRecordSensor(EspoSensor):
     :raises EspoError: looking failed for good.
     """
 
+    reads = ("entity_type",)
     template_fields: Sequence[str] = (
         "espo_conn_id",
         "entity_type",
@@ -112,6 +113,7 @@ class EspoRecordStateSensor(EspoSensor):
     :raises EspoNotFoundError: no such record, or it was deleted.
     """
 
+    reads = ("entity_type",)
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "expected", "failed")
     template_fields_renderers = {"expected": "json", "failed": "json"}
 

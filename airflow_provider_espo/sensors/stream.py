@@ -50,6 +50,7 @@ class EspoStreamSensor(EspoSensor):
     :raises EspoError: looking failed for good.
     """
 
+    reads = ("Note",)
     template_fields: Sequence[str] = (
         "espo_conn_id",
         "entity_type",

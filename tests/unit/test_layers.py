@@ -42,6 +42,7 @@ OTHERS: dict[str, set[str]] = {
     "get_provider_info": set(),
     "activities": set(),
     "compat": {"airflow", "asgiref"},
+    "operators": {"airflow", "openlineage"},
     "sandbox": {"starlette", "uvicorn", "msgspec"},
     "testing": {"pytest"},
     "plugins": {"airflow", "fastapi", "starlette"},
