@@ -9,9 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from airflow_provider_espo.client.column_types.columns import Column
+from airflow_provider_espo.client.column_types.values import from_cell, json_text
 from airflow_provider_espo.client.dataset.formats import Compression, GzipStream, Writable, compressed
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.extraction import Page
+
+#: Kinds of which a cell holds what JSON has, beside lists and maps. All others are text as it stands.
+_JSON_KINDS = frozenset({"int", "float", "bool"})
 
 #: Characters of a cell at most. Python's own limit is less than the texts that CRMs hold.
 LONGEST_CELL = 64 * 1024 * 1024
@@ -62,13 +66,35 @@ def cell(value: Any) -> str:
     if isinstance(value, str):
         return value
     # true and false, numbers to the last digit, lists and maps: JSON's own way.
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json_text(value)
 
 
 def _encoded(rows: Sequence[Sequence[str]]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode()
+
+
+def as_json(columns: Sequence[Column], row: dict[str, str | None]) -> dict[str, Any]:
+    """Return a row with the values that its cells were written from, as far as the columns' kinds tell.
+
+    :param columns: what is known of the columns; cells of others stay text.
+    :param row: cells by name; ``None`` for no value.
+    :raises EspoInputError: a cell is not of its column's kind.
+    """
+    found: dict[str, Any] = dict(row)
+    for column in columns:
+        text = row.get(column.name)
+        if text is None:
+            continue
+        if column.is_nested:
+            found[column.name] = from_cell(column, text)
+        elif column.kind in _JSON_KINDS:
+            try:
+                found[column.name] = json.loads(text)
+            except ValueError:
+                raise EspoInputError(f"{column.name}: a cell is not of the kind {column.kind}") from None
+    return found
 
 
 def read_csv(stream: BinaryIO, name: str, *, delimiter: str = ",") -> Iterator[dict[str, str]]:

@@ -21,6 +21,13 @@ from airflow_provider_espo.client.extraction import Part
 
 VERSION = 1
 
+#: What a tombstone says: which record is gone, and when that was found.
+TOMBSTONE_COLUMNS = (
+    Column("id", "id", nullable=False),
+    Column("deleted", "bool", nullable=False),
+    Column("detectedAt", "datetime", nullable=False),
+)
+
 _TO_MEND = "Restore the file, or extract anew with overwrite=True"
 
 

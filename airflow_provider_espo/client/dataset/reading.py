@@ -19,7 +19,7 @@ from airflow_provider_espo.client.column_types.columns import Column
 from airflow_provider_espo.client.dataset.entries import FileEntry
 from airflow_provider_espo.client.dataset.folder import Folder, is_folder, open_to_read, storage_errors
 from airflow_provider_espo.client.dataset.formats import FileFormat
-from airflow_provider_espo.client.dataset.manifest import Manifest, check_size
+from airflow_provider_espo.client.dataset.manifest import TOMBSTONE_COLUMNS, Manifest, check_size
 from airflow_provider_espo.client.dataset.names import MANIFEST
 from airflow_provider_espo.client.errors import EspoInputError
 
@@ -61,18 +61,21 @@ class Dataset:
     def deleted(self, *, verify: bool = False) -> Iterator[Row]:
         """Give the tombstones: ``{"id", "deleted": True, "detectedAt"}``."""
         for file in self.manifest.deleted if self.manifest is not None else ():
-            yield from self.rows_of_file(file, verify=verify)
+            yield from self._rows(file, TOMBSTONE_COLUMNS, verify, "none")
 
     def rows_of_file(self, file: FileEntry, *, verify: bool = False, empty_cells: EmptyCells = "none") -> Iterator[Row]:
         """Give the rows of one of the manifest's files, with the checks of :meth:`rows`.
 
         :param file: its entry.
         """
+        columns = self.manifest.columns if self.manifest is not None else ()
+        return self._rows(file, columns, verify, empty_cells)
+
+    def _rows(self, file: FileEntry, columns: Sequence[Column], verify: bool, empty_cells: EmptyCells) -> Iterator[Row]:
         if verify:
             verify_file(self.folder, file)
         else:
             check_size(self.folder, file, self.folder.size(file.name))
-        columns = self.manifest.columns if self.manifest is not None else ()
         found = 0
         path = self.folder / file.name
         for row in read_file(path, FileFormat.of_file(file.name), columns=columns, empty_cells=empty_cells):
@@ -124,7 +127,7 @@ def rows_of(
     :param delimiter: of a single CSV file.
     :param empty_cells: whether an empty cell of CSV is left out of its row or is ``None``.
     :param verify: compare the checksum of each file of a manifest before its first row.
-    :return: rows; cells of CSV are text.
+    :return: rows; cells of CSV are text, unless a manifest tells of which kind they are.
     :raises EspoInputError: there is no such file, or it is not of the format; with the number of the line or row.
     :raises EspoStorageError: it cannot be read.
     """
@@ -153,7 +156,7 @@ def read_file(
 
     :param path: of it.
     :param file_format: of it; ``None`` is refused.
-    :param columns: what is known of its columns.
+    :param columns: what is known of the columns of CSV; cells of others are text.
     :param delimiter: of CSV.
     :param empty_cells: of CSV.
     :raises EspoInputError: it is missing, damaged, or of another format; with the number of the line or row.
@@ -167,7 +170,7 @@ def read_file(
         if file_format.name == "parquet":
             from airflow_provider_espo.client.dataset.parquet import read_parquet
 
-            yield from read_parquet(file, path.name, columns)
+            yield from read_parquet(file, path.name)
             return
         stream = _unpacked(file, file_format)
         if file_format.name == "ndjson":
@@ -175,14 +178,11 @@ def read_file(
 
             yield from read_ndjson(stream, path.name)
             return
-        from airflow_provider_espo.client.dataset.csv_rows import read_csv
+        from airflow_provider_espo.client.dataset.csv_rows import as_json, read_csv
 
-        for row in read_csv(stream, path.name, delimiter=delimiter):
-            yield (
-                {name: cell for name, cell in row.items() if cell != ""}
-                if empty_cells == "omit"
-                else {name: cell if cell != "" else None for name, cell in row.items()}
-            )
+        for cells in read_csv(stream, path.name, delimiter=delimiter):
+            row = {name: cell or None for name, cell in cells.items() if cell or empty_cells == "none"}
+            yield as_json(columns, row)
 
 
 def verify_file(folder: Folder, file: FileEntry) -> None:

@@ -21,7 +21,7 @@ COLUMNS = (
     Column("name", "string"),
     Column("amount", "float"),
     Column("active", "bool"),
-    Column("tags", "list"),
+    Column("tags", "list", items="string"),
 )
 NDJSON = FileFormat("ndjson")
 FORMATS = [
@@ -29,6 +29,8 @@ FORMATS = [
     FileFormat("ndjson", "gzip"),
     FileFormat("csv"),
     FileFormat("csv", "gzip"),
+    FileFormat("parquet"),
+    FileFormat("parquet", "gzip"),
 ]
 
 

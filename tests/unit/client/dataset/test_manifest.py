@@ -23,7 +23,7 @@ PLAN = [Part(number=0, of=2, up_to="b", expected=7), Part(number=1, of=2, after=
 
 
 def entry(name: str = "a.ndjson", **given: Any) -> FileEntry:
-    return FileEntry(**{"name": name, "records": 1, "bytes": 2, "sha256": "0" * 64} | given)
+    return FileEntry(name=name, records=1, bytes=2, sha256="0" * 64, **given)
 
 
 class TestManifest:

@@ -173,4 +173,6 @@ class TestFormats:
 
     @pytest.mark.parametrize("file_format", FORMATS, ids=lambda it: it.extension)
     def test_names_that_are_given_tell_it(self, file_format: FileFormat) -> None:
-        assert FileFormat.of_file(f"x.{file_format.extension}") == file_format
+        # Of Parquet the file itself tells how it is compressed.
+        known = FileFormat("parquet") if file_format.name == "parquet" else file_format
+        assert FileFormat.of_file(f"x.{file_format.extension}") == known
