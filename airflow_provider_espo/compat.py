@@ -180,6 +180,17 @@ class VariableStore:
         Variable.delete(key)
 
 
+def variable_names(prefix: str) -> list[str]:
+    """Return the names of Airflow Variables that begin so; none where Airflow does not tell a task.
+
+    :param prefix: how they begin.
+    """
+    from airflow.sdk import Variable
+
+    names = getattr(Variable, "keys", None)
+    return [] if names is None else [str(name) for name in names(prefix=prefix)]
+
+
 def max_map_length() -> int:
     """Return how many tasks one task may be mapped to (``[core] max_map_length``)."""
     return int(_configuration().getint("core", "max_map_length", fallback=1024))

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         stream,
         system,
         upsert,
+        webhooks,
     )
     from airflow_provider_espo.client.operations import (
         mass_action as mass,
@@ -93,6 +94,7 @@ else:
     stream = _Operations("stream")
     system = _Operations("system")
     upsert = _Operations("upsert")
+    webhooks = _Operations("webhooks")
 
 
 class Blocking(Protocol):
@@ -297,6 +299,8 @@ class BlockingMethods:
     start_import = blocking(imports.start_import)
     import_errors = blocking(imports.import_errors)
     revert_import = blocking(imports.revert_import)
+    list_webhooks = blocking(webhooks.list_webhooks)
+    create_webhook = blocking(webhooks.create_webhook)
 
 
 class AsyncMethods:
@@ -353,3 +357,5 @@ class AsyncMethods:
     start_import = awaiting(imports.start_import)
     import_errors = awaiting(imports.import_errors)
     revert_import = awaiting(imports.revert_import)
+    list_webhooks = awaiting(webhooks.list_webhooks)
+    create_webhook = awaiting(webhooks.create_webhook)

@@ -59,6 +59,8 @@ ARGUMENTS: dict[str, Any] = {
     "rates": {"EUR": 1.2},
     "to": "somebody@example.com",
     "subject": "Hello",
+    "event": "Lead.create",
+    "url": "https://airflow.example.com/espo",
 }
 
 
@@ -171,6 +173,7 @@ NOT_TEMPLATED = {
     "skip_duplicate_check",
     "silent",
     "revert_on_failure",
+    "skip_own",
 }
 
 
