@@ -2,7 +2,7 @@
 
 EspoCRM's moments have whole seconds, and a record is seen when its transaction is over, which may be some time after
 the moment that it bears. So a window begins a little, the *lag*, before the last one ended; what was handed out
-already is known by id and value, and left out. A window ends at the server's own time: what changes in that second or
+already is known by id, value and content, and left out. A window ends at the server's own time: what changes in that second or
 later belongs to the next one.
 """
 
@@ -33,6 +33,7 @@ DEFAULT_LAG: Final = 300
 DEFAULT_NUMBER_LAG: Final = 100
 
 _DIGEST_SIZE = 16
+_CONTENT_DIGEST_SIZE = 8
 _FRACTION: Final = re.compile(r":\d\d[.,](\d+)")
 
 
@@ -81,9 +82,19 @@ class Window:
         value = self._value(row)
         return self.known is not None and value is not None and value < self.known  # type: ignore[operator]
 
-    def seen_line(self, row: RowKeys) -> bytes:
-        """Return the line by which a record is known in the state it has now."""
-        return msgspec.json.encode([row["id"], self._value(row)]) + b"\n"
+    def seen_line(self, row: RowKeys, content: bytes | msgspec.Raw) -> bytes:
+        """Return the line by which a record is known in the state it has now.
+
+        A second may see a record changed twice, and the second change committed after the first was handed out. So
+        where changes count, what the record holds tells its state, and not the moment alone.
+
+        :param row: the record's keys.
+        :param content: its JSON as it came.
+        """
+        state: list[Value | None] = [row["id"], self._value(row)]
+        if self.by == "modifiedAt":
+            state.append(hashlib.blake2b(content, digest_size=_CONTENT_DIGEST_SIZE).hexdigest())
+        return msgspec.json.encode(state) + b"\n"
 
     def _value(self, row: RowKeys) -> Value | None:
         value: Value | None = row.get(self.by)  # type: ignore[assignment]
@@ -272,7 +283,12 @@ def without_known(page: Page, window: Window, seen: Seen) -> Page:
     """
     if window.known is None or not len(seen):
         return page
-    return page.where(lambda row: not (window.may_be_known(row) and window.seen_line(row) in seen))
+    known = {
+        row["id"]
+        for row, content in zip(page.keys, page.rows, strict=True)
+        if window.may_be_known(row) and window.seen_line(row, content) in seen
+    }
+    return page.where(lambda row: row["id"] not in known)
 
 
 def _digest(line: bytes) -> bytes:

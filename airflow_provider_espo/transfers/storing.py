@@ -173,7 +173,8 @@ class PartSink:
         new = page if window is None or seen is None else without_known(page, window, seen)
         if SEEN in self._lines and window is not None:
             # Those left out as well: the next window may still look at them.
-            again = [window.seen_line(row) for row in page.keys if window.is_looked_at_again(row)]
+            rows = zip(page.keys, page.rows, strict=True)
+            again = [window.seen_line(row, content) for row, content in rows if window.is_looked_at_again(row)]
             self._lines[SEEN].write(number, again)
         if IDS in self._lines:
             self._lines[IDS].write(number, [id_line(record_id) for record_id in page.ids])
