@@ -2,8 +2,8 @@
 
 EspoCRM's moments have whole seconds, and a record is seen when its transaction is over, which may be some time after
 the moment that it bears. So a window begins a little, the *lag*, before the last one ended; what was handed out
-already is known by id, value and content, and left out. A window ends at the server's own time: what changes in that second or
-later belongs to the next one.
+already is known by id, value and content, and left out. A window ends at the server's own time: what changes in that
+second or later belongs to the next one.
 """
 
 from __future__ import annotations
