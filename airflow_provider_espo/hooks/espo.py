@@ -172,11 +172,9 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         :param record_id: its id.
         :raises EspoInputError: one of them is not such a name or id.
         """
-        from airflow_provider_espo.client.wire import record_id_segment, record_path
+        from airflow_provider_espo.client.web_pages import record_page
 
-        config = self.config
-        portal = f"/portal/{config.portal_id}" if config.portal_id else ""
-        return f"{config.site_url}{portal}/#{record_path(entity_type)}/view/{record_id_segment(record_id)}"
+        return record_page(self.config, entity_type, record_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """Say who one is on which EspoCRM, or what to do about it; for the form's *Test* button.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.links.espo import EspoRecordLink
 from airflow_provider_espo.operators.base import EspoOperator
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class EspoActionOperator(EspoOperator):
     :raises EspoForbiddenError: no right; ``restoreDeleted`` is for administrators, which API users never are.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "action", "data")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_espo.links.espo import EspoRecordLink
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.paths import file_at, is_folder
 from airflow_provider_espo.operators.rendered import whole_number
@@ -50,6 +51,7 @@ class EspoUploadAttachmentOperator(EspoOperator):
     :raises EspoInputError: the file cannot be read, or changed while it was sent.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     reads_files = ("path",)
     writes = ("Attachment",)
     result_has_parts = True

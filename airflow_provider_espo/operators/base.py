@@ -72,6 +72,11 @@ class EspoTask:
         counts = {} if self.facts is None else lineage.counts_of(self.facts)
         return dict.fromkeys(lineage.entity_types(self, self.writes), counts)
 
+    def record_shown(self) -> tuple[str | None, str | None]:
+        """Return entity type and id of the record that the task's link opens."""
+        facts = self.facts or {}
+        return getattr(self, "entity_type", None), facts.get("id") or getattr(self, "record_id", None)
+
     def get_openlineage_facets_on_complete(self, task_instance: object) -> Any:
         """Return the datasets that the task read and wrote, for Airflow's OpenLineage provider.
 

@@ -202,6 +202,10 @@ class DurableJobOperator(EspoOperator):
             hint="EspoCRM does not say why; its log (data/logs) does. Some of the records may have been worked on",
         )
 
+    def job_shown(self) -> tuple[str, str | None]:
+        """Return kind and id of the job that the task's link opens."""
+        return self.job_kind, self._job_id or (self.facts or {}).get("job_id")
+
     # --- what they share
 
     def run_job(self, context: Context) -> Any:

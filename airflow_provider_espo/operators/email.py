@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.client.errors import EspoError
+from airflow_provider_espo.links.espo import EspoRecordLink
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.durable import JobMemory
 
@@ -41,6 +42,7 @@ class EspoSendEmailOperator(EspoOperator):
     :raises EspoApiError: it is not known whether it was sent.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     writes = ("Email",)
     result_has_parts = True
     template_fields: Sequence[str] = (
@@ -97,6 +99,10 @@ class EspoSendEmailOperator(EspoOperator):
             result = hook.send_draft(str(memory.job_id), just_made=just_made)
         self.log.info("Email %s: %s", result["id"], result["action"])
         return result
+
+    def record_shown(self) -> tuple[str | None, str | None]:
+        """Return the e-mail itself, and not the record that it belongs to."""
+        return "Email", (self.facts or {}).get("id")
 
     def _draft(self, hook: EspoHook, memory: JobMemory) -> dict[str, Any]:
         earlier = memory.since

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_espo.client.errors import EspoJobError
+from airflow_provider_espo.links.espo import EspoJobLink, EspoListLink
 from airflow_provider_espo.operators.durable import DurableJobOperator
 from airflow_provider_espo.operators.import_job import ImportJobOperator
 from airflow_provider_espo.operators.paths import file_at, is_folder
@@ -56,6 +57,7 @@ class EspoExportOperator(DurableJobOperator):
     :raises EspoUnknownNameError: the server has no such attribute.
     """
 
+    operator_extra_links = (EspoListLink(), EspoJobLink())
     reads = ("entity_type",)
     writes_files = ("path",)
     job_kind = "export"
@@ -204,6 +206,7 @@ class EspoImportOperator(ImportJobOperator):
     :raises EspoInputError: the file cannot be read or is no CSV; the columns do not fit it; a wrong action.
     """
 
+    operator_extra_links = (EspoListLink(), EspoJobLink())
     reads_files = ("path",)
     writes = ("entity_type",)
     result_has_parts = True

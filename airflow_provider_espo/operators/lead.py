@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_espo.links.espo import EspoRecordLink
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.tries import one_try
 
@@ -45,6 +46,7 @@ class EspoConvertLeadOperator(EspoOperator):
     :raises EspoConflictError: the lead is converted already and ``on_converted`` is ``fail``.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     writes = ("Lead",)
     result_has_parts = True
     template_fields: Sequence[str] = (
@@ -94,6 +96,10 @@ class EspoConvertLeadOperator(EspoOperator):
                 "EspoCRM did not let this user change what hangs on the lead: %s", ", ".join(result["not_carried_over"])
             )
         return result
+
+    def record_shown(self) -> tuple[str | None, str | None]:
+        """Return the lead, which names what it was converted into."""
+        return "Lead", self.lead_id
 
     def records_written(self) -> dict[str, dict[str, int]]:
         """Return what was written: the lead, and what it was converted into."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_espo.client.errors import EspoError, EspoInputError, EspoJobError
+from airflow_provider_espo.links.espo import EspoJobLink, EspoListLink
 from airflow_provider_espo.operators.durable import DurableJobOperator, JobMemory
 from airflow_provider_espo.operators.rendered import whole_number
 
@@ -34,6 +35,7 @@ _WHICH_FIELDS = (
 class _MassOperator(DurableJobOperator):
     """What all mass actions share."""
 
+    operator_extra_links = (EspoListLink(), EspoJobLink())
     writes = ("entity_type",)
     result_has_parts = True
     job_kind = "mass_action"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_espo.links.espo import EspoListLink, EspoRecordLink
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.listing import ListingOperator
 from airflow_provider_espo.operators.tries import one_try
@@ -37,6 +38,7 @@ class EspoCreateRecordOperator(EspoOperator):
     :raises EspoUnknownNameError: the server has no such attribute.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "attributes", "on_duplicate", "match_by")
@@ -86,6 +88,7 @@ class EspoGetRecordOperator(EspoOperator):
     :raises EspoNotFoundError: no such record, or it was deleted, or is hidden from the user.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     reads = ("entity_type",)
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "select")
 
@@ -130,6 +133,7 @@ class EspoUpdateRecordOperator(EspoOperator):
     :raises EspoValidationError: EspoCRM refused a value.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "attributes", "version_number")
@@ -185,6 +189,7 @@ class EspoUpsertRecordOperator(EspoOperator):
     :raises EspoValidationError: EspoCRM refused a value.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "attributes", "match_by")
@@ -269,6 +274,7 @@ class EspoListRecordsOperator(ListingOperator):
     :raises EspoInputError: more than ``max_xcom_rows`` match.
     """
 
+    operator_extra_links = (EspoListLink(),)
     reads = ("entity_type",)
     template_fields: Sequence[str] = ("entity_type", *ListingOperator.template_fields)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.links.espo import EspoRecordLink, EspoTargetListLink
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.listing import ListingOperator
 from airflow_provider_espo.operators.rendered import whole_number
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 class _LinkOperator(EspoOperator):
     """What linking and unlinking share."""
 
+    operator_extra_links = (EspoRecordLink(), EspoTargetListLink())
     writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "link", "related_ids")
@@ -39,6 +41,10 @@ class _LinkOperator(EspoOperator):
         self.link = link
         self.related_ids = related_ids
         self.validate = validate
+
+    def record_shown(self) -> tuple[str | None, str | None]:
+        """Return the record, unless it is a target list, which has a link of its own."""
+        return (None, None) if self.entity_type == "TargetList" else super().record_shown()
 
 
 class EspoLinkOperator(_LinkOperator):
@@ -167,6 +173,7 @@ class EspoListRelatedOperator(ListingOperator):
     :raises EspoInputError: more than ``max_xcom_rows`` match.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     reads = ("link",)
     template_fields: Sequence[str] = ("entity_type", "record_id", "link", *ListingOperator.template_fields)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_provider_espo.links.espo import EspoRecordLink
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.rendered import MAX_XCOM_ROWS, refuse_too_many, rows_to_ask_for, whole_number
 from airflow_provider_espo.operators.tries import one_try
@@ -35,6 +36,7 @@ class EspoListStreamOperator(EspoOperator):
     :raises EspoInputError: more than ``max_xcom_rows`` notes, or a negative number.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     reads = ("Note",)
     result_has_parts = True
     template_fields: Sequence[str] = (
@@ -127,6 +129,7 @@ class EspoPostToStreamOperator(EspoOperator):
     :raises EspoForbiddenError: no such record, no stream there, or no right to post.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     writes = ("Note",)
     result_has_parts = True
     template_fields: Sequence[str] = (
@@ -184,10 +187,17 @@ class EspoPostToStreamOperator(EspoOperator):
         self.log.info("Note %s: %s", result["id"], result["action"])
         return result
 
+    def record_shown(self) -> tuple[str | None, str | None]:
+        """Return the record whose stream it went to; a post to people is shown itself."""
+        if self.record_id:
+            return self.entity_type, self.record_id
+        return "Note", (self.facts or {}).get("id")
+
 
 class _FollowOperator(EspoOperator):
     """What following and unfollowing share."""
 
+    operator_extra_links = (EspoRecordLink(),)
     writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "user_ids")

@@ -9,6 +9,7 @@ from airflow.sdk import PokeReturnValue
 
 from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoJobError
+from airflow_provider_espo.links.espo import EspoJobLink
 from airflow_provider_espo.sensors.base import EspoSensor
 
 if TYPE_CHECKING:
@@ -40,12 +41,17 @@ class EspoJobSensor(EspoSensor):
     :raises AirflowSensorTimeout: the job did not end within ``timeout`` seconds.
     """
 
+    operator_extra_links = (EspoJobLink(),)
     template_fields: Sequence[str] = ("espo_conn_id", "kind", "job_id")
 
     def __init__(self, *, kind: Literal["mass_action", "export", "import"], job_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kind = kind
         self.job_id = job_id
+
+    def job_shown(self) -> tuple[str, str | None]:
+        """Return kind and id of the job that the task's link opens."""
+        return self.kind, self.job_id
 
     def look(self) -> dict[str, Any] | None:
         """Look once whether the job is finished."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_espo.links.espo import EspoListLink, EspoRecordLink
 from airflow_provider_espo.operators.rendered import whole_number
 from airflow_provider_espo.sensors.base import EspoSensor, plain_list
 
@@ -33,6 +34,7 @@ class EspoRecordSensor(EspoSensor):
     :raises EspoError: looking failed for good.
     """
 
+    operator_extra_links = (EspoListLink(),)
     reads = ("entity_type",)
     template_fields: Sequence[str] = (
         "espo_conn_id",
@@ -113,6 +115,7 @@ class EspoRecordStateSensor(EspoSensor):
     :raises EspoNotFoundError: no such record, or it was deleted.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     reads = ("entity_type",)
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id", "expected", "failed")
     template_fields_renderers = {"expected": "json", "failed": "json"}

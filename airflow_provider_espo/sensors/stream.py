@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.links.espo import EspoRecordLink
 from airflow_provider_espo.operators.rendered import whole_number
 from airflow_provider_espo.operators.tries import generation
 from airflow_provider_espo.sensors.base import EspoSensor, plain_list
@@ -50,6 +51,7 @@ class EspoStreamSensor(EspoSensor):
     :raises EspoError: looking failed for good.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     reads = ("Note",)
     template_fields: Sequence[str] = (
         "espo_conn_id",
