@@ -24,6 +24,7 @@ from airflow_provider_espo.client.state import forget_shared_states
 from tests.unit.running import Store, TaskInstance, context_of
 from tests.unit.sandbox_crm import first_event
 from tests.unit.sandbox_crm import stored as stored_json
+from tests.unit.variables import variables_in
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 #: Retries that a task has here: it may be killed twice.
 RETRIES = 2
+
+#: File of a run with its Variables.
+VARIABLES = "variables.json"
 
 Send: TypeAlias = Callable[[requests.PreparedRequest], requests.Response]
 
@@ -176,6 +180,33 @@ class FileStore(Store):
             self._path.write_text(json.dumps(self), encoding="utf-8")
 
 
+class FileVariables(dict[str, str]):
+    """Airflow's Variables of one task instance: they outlive the process.
+
+    :param path: where they are kept.
+    :param wire: the try that stores; a dead one stores nothing any more.
+    """
+
+    def __init__(self, path: Path, wire: Wire) -> None:
+        super().__init__(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
+        self._path = path
+        self._wire = wire
+
+    def __setitem__(self, key: str, value: str) -> None:
+        super().__setitem__(key, value)
+        self._write()
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Forget a value."""
+        value = super().pop(key, *default)
+        self._write()
+        return value
+
+    def _write(self) -> None:
+        if not self._wire.dead:
+            self._path.write_text(json.dumps(self), encoding="utf-8")
+
+
 def one_try(scenario: Scenario, run: Run, number: int, wire: Wire, *, stored: bool = True) -> Any:
     """Run a try of a task as a process of its own does, which knows nothing of the one before.
 
@@ -188,7 +219,8 @@ def one_try(scenario: Scenario, run: Run, number: int, wire: Wire, *, stored: bo
     context: dict[str, Any] = {"ti": TaskInstance(try_number=number, max_tries=RETRIES), "store": store}
     task, given = _rendered(scenario, run, context)
     try:
-        return _carry_out(task.execute, scenario, wire, given)
+        with variables_in(FileVariables(run.folder / VARIABLES, wire)):
+            return _carry_out(task.execute, scenario, wire, given)
     except TaskDeferred as deferred:
         event = first_event(deferred)
         # Another worker goes on, with what Airflow stored.
