@@ -85,7 +85,7 @@ class _WebhookOperator(EspoOperator):
 
 
 class EspoRegisterWebhookOperator(_WebhookOperator):
-    """Have EspoCRM post a kind of changes to an address; the webhook that does is registered once.
+    """Have EspoCRM post changes to an address: register a webhook, once.
 
     The key with which EspoCRM signs what it posts is kept in the Airflow Variable ``espo_webhook_secret_<id>``, beside
     event, address and site; it is in no XCom and no log. The webhook is registered inactive, its key is stored and
@@ -180,9 +180,9 @@ class EspoRegisterWebhookOperator(_WebhookOperator):
 
 
 class EspoUnregisterWebhookOperator(_WebhookOperator):
-    """Remove a webhook from EspoCRM, and its key from Airflow. One that is not there is a success: safe to retry.
+    """Remove a webhook from EspoCRM, and its key from Airflow.
 
-    What EspoCRM has not delivered yet is dropped with it.
+    One that is not there is a success, so it is safe to retry. What EspoCRM has not delivered yet is dropped with it.
 
     :param event: event that it was registered for. (templated)
     :param url: address that it was registered for. (templated)
