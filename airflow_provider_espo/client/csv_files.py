@@ -7,10 +7,10 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from airflow_provider_espo.client.bodies import BLOCK_SIZE
 from airflow_provider_espo.client.errors import EspoInputError
@@ -83,14 +83,24 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, A
     :return: what the file holds.
     """
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        for row in rows:
-            writer.writerow([cell(row.get(name)) for name in columns])
+        write_table(file, columns, rows)
     with path.open("rb") as written:
         sha256 = hashlib.file_digest(written, "sha256").hexdigest()
         size = written.tell()
     return CsvFacts(tuple(columns), len(rows), len(columns), len(rows) + 1, size, sha256)
+
+
+def write_table(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write a header and rows.
+
+    :param file: where to; its line ends are left as they are written.
+    :param columns: names of the columns.
+    :param rows: values by column, as they are sent to EspoCRM; a missing one is left empty.
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([cell(row.get(name)) for name in columns])
 
 
 def cell(value: Any) -> str:

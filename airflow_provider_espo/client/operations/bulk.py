@@ -14,17 +14,17 @@ from datetime import datetime
 from typing import Any, Literal, TypedDict, get_args
 
 from airflow_provider_espo.client.errors import (
-    EspoAuthenticationError,
-    EspoBadAnswerError,
     EspoError,
     EspoInputError,
-    EspoLoginThrottledError,
-    EspoMaintenanceError,
-    EspoRateLimitError,
-    EspoServerError,
-    EspoTransportError,
 )
-from airflow_provider_espo.client.operations.bulk_rows import created_since, delete_found, has_key, update_found
+from airflow_provider_espo.client.operations.bulk_lanes import Lane, Row, is_fatal, keyed_lanes, look_up
+from airflow_provider_espo.client.operations.bulk_rows import (
+    created_since,
+    delete_found,
+    has_key,
+    is_record_id,
+    update_found,
+)
 from airflow_provider_espo.client.operations.keys import (
     Found,
     Key,
@@ -41,23 +41,10 @@ from airflow_provider_espo.client.operations.upsert import upsert_wire
 from airflow_provider_espo.client.schema import EntitySchema, check_readable
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.values import to_wire
-from airflow_provider_espo.client.wire import Operation, Record, entity_type_segment, record_id_segment
+from airflow_provider_espo.client.wire import Operation, Record, entity_type_segment
 from airflow_provider_espo.client.wording import a_kind
 
 WriteOperation = Literal["create", "update", "upsert", "delete"]
-
-#: Rows whose keys are looked up in one request, and how long keys and names may make its URL. Web servers take 8 KB.
-_ROWS_AT_ONCE = 50
-_BYTES_AT_ONCE = 5_500
-
-#: After one of these the next row would fare no better.
-_FATAL = (
-    EspoAuthenticationError,
-    EspoLoginThrottledError,
-    EspoMaintenanceError,
-    EspoRateLimitError,
-    EspoTransportError,
-)
 
 _NOT_TRIED = "Not tried after an earlier error."
 
@@ -75,10 +62,6 @@ class Outcome(TypedDict):
     id: str | None
     action: str
     error: str | None
-
-
-Row = tuple[int, Mapping[str, Any]]
-Lane = list[Row]
 
 
 def write_many(
@@ -126,6 +109,12 @@ def write_many(
     )
 
 
+def check_operation(operation: object) -> None:
+    """Refuse what is no way to write."""
+    if operation not in get_args(WriteOperation):
+        raise EspoInputError(f"operation is {operation!r}", hint=f"Give one of {', '.join(get_args(WriteOperation))}")
+
+
 def default_match_by(operation: str) -> tuple[str, ...]:
     """Return the key of an operation that was given none."""
     return ("id",) if operation in ("update", "delete") else ("emailAddress",)
@@ -145,6 +134,7 @@ class Plan:
     :param since: when an earlier try may have begun to create these rows; ``None`` if none did.
     :param since_by_key: whether what it created is looked for by the key.
     :param claimed: ids of records that come from other rows; what is created here is added.
+    :param known: records by key, if they were looked up a moment ago.
     """
 
     def __init__(
@@ -158,11 +148,9 @@ class Plan:
         since: datetime | None = None,
         since_by_key: bool = False,
         claimed: set[str] | None = None,
+        known: Mapping[Key, list[Found]] | None = None,
     ) -> None:
-        if operation not in get_args(WriteOperation):
-            raise EspoInputError(
-                f"operation is {operation!r}", hint=f"Give one of {', '.join(get_args(WriteOperation))}"
-            )
+        check_operation(operation)
         if isinstance(rows, str | bytes | bytearray | Mapping) or not isinstance(rows, Sequence):
             raise EspoInputError(
                 f"Rows are {a_kind(rows)} and not a list of dicts",
@@ -181,6 +169,7 @@ class Plan:
         self._answered = False
         self._since = since
         self._since_by_key = since_by_key
+        self._known = known
         self._created: set[str] = set() if claimed is None else claimed
 
     def prepare(self) -> Operation[EntitySchema | None]:
@@ -233,11 +222,15 @@ class Plan:
 
         :raises EspoError: what stopped the writing.
         """
-        outcomes = [self._outcomes[index] for index in sorted(self._outcomes)]
         if self._fatal is not None:
-            self._fatal.outcomes = tuple(outcomes)
+            self._fatal.outcomes = tuple(self.outcomes_so_far)
             raise self._fatal
-        return outcomes
+        return self.outcomes_so_far
+
+    @property
+    def outcomes_so_far(self) -> list[Outcome]:
+        """What is known of the rows, in their order."""
+        return [self._outcomes[index] for index in sorted(self._outcomes)]
 
     @property
     def _by_id(self) -> bool:
@@ -265,13 +258,10 @@ class Plan:
         """Values of a row ready to be sent, or why they are not."""
         if not isinstance(row, Mapping):
             raise EspoInputError(f"The row is {a_kind(row)} and not a dict")
-        if self._by_id:
-            try:
-                record_id_segment(row.get("id"))
-            except EspoInputError:
-                # Whatever stands there instead of an id may be somebody's name.
-                what = "has no usable id" if row.get("id") else "has no id"
-                raise EspoInputError(f"The row {what}", hint="Give the record's id in the column id") from None
+        if self._by_id and not is_record_id(row.get("id")):
+            # Whatever stands there instead of an id may be somebody's name.
+            what = "has no usable id" if row.get("id") else "has no id"
+            raise EspoInputError(f"The row {what}", hint="Give the record's id in the column id")
         if self._operation == "delete":
             row = {name: row[name] for name in self._key.names if name in row}
         return to_wire(row, self._key.schema)
@@ -316,40 +306,27 @@ class Plan:
 
     def _keyed_lanes(self) -> Iterator[Lane]:
         """Rows ready to be sent, those with the same key in one lane, some dozens in each."""
-        groups: dict[Key, Lane] = {}
+        rows: list[Row] = []
         for index, row in enumerate(self._rows):
             try:
                 wire = self._checked(row)
-                groups.setdefault(self._key.of(wire), []).append((index, wire))
+                self._key.of(wire)
+                rows.append((index, wire))
             except EspoError as error:
                 self.add([_failed(index, error)])
-        most = max(1, min(_ROWS_AT_ONCE, -(-len(groups) // (2 * self._state.config.max_workers))))
-        names = sorted({name for rows in groups.values() for _, wire in rows for name in wire})
-        names_size = self._key.select_bytes(names)
-        lane: Lane = []
-        keys, size = 0, names_size
-        for rows in groups.values():
-            key_size = self._key.url_bytes(rows[0][1])
-            if lane and (keys >= most or size + key_size > _BYTES_AT_ONCE):
-                yield lane
-                lane, keys, size = [], 0, names_size
-            lane += rows
-            keys += 1
-            size += key_size
-        if lane:
-            yield lane
+        return keyed_lanes(self._key, rows, self._state.config.max_workers)
 
     def _keyed_lane(self, lane: Lane) -> Operation[list[Outcome]]:
         keys = [self._key.of(wire) for _, wire in lane]
-        known = None
+        known = self._known
         # A single row is as well looked up by itself.
-        if len(lane) > 1:
-            known = yield from self._look_up(dict(zip(keys, (wire for _, wire in lane), strict=True)))
+        if known is None and len(lane) > 1:
+            known = yield from self._look_up(lane)
         written: set[Key] = set()
         outcomes = []
         for key, (index, wire) in zip(keys, lane, strict=True):
             # What was found of a key is out of date once a row has been written to it.
-            found = known.get(key, []) if known is not None and key not in written else None
+            found = known.get(key) if known is not None and key not in written else None
             outcome = yield from self._tried(index, self._keyed(wire, found))
             if outcome["action"] != "unchanged":
                 written.add(key)
@@ -361,18 +338,18 @@ class Plan:
             return upsert_wire(self._key, wire, known=found)
         return (update_found if self._operation == "update" else delete_found)(self._key, wire, found)
 
-    def _look_up(self, wires: Mapping[Key, Mapping[str, Any]]) -> Operation[dict[Key, list[Found]] | None]:
+    def _look_up(self, lane: Lane) -> Operation[dict[Key, list[Found]] | None]:
         """Records by key; ``None`` if each row has to be looked up for itself."""
         if self._fatal is not None:
             return None
         try:
-            found = yield from self._key.owners_of_many(list(wires.values()))
+            found = yield from look_up(self._key, lane)
         except EspoError as error:
             # If it is one row's value that EspoCRM cannot stand, the others need not suffer.
             self._note(error)
             return None
         self._answered = True
-        return found
+        return None if found is None else {key: found.get(key, []) for key in map(self._key.of, dict(lane).values())}
 
     # -- outcomes ----------------------------------------------------------------------------------------------------
 
@@ -390,11 +367,7 @@ class Plan:
 
     def _note(self, error: EspoError) -> None:
         """Note an error that would meet every row."""
-        if isinstance(error, EspoBadAnswerError) and self._answered:
-            # EspoCRM is there; a firewall in front of it did not like this row.
-            return
-        down = isinstance(error, EspoServerError) and error.status != 500
-        if isinstance(error, _FATAL) or down:
+        if is_fatal(error, answered=self._answered):
             self._fatal = self._fatal or error
 
 

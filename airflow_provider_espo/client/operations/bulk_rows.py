@@ -14,7 +14,7 @@ from airflow_provider_espo.client.operations.records import delete_record, updat
 from airflow_provider_espo.client.operations.system import my_user_id
 from airflow_provider_espo.client.paging import pager_for
 from airflow_provider_espo.client.search import Search
-from airflow_provider_espo.client.wire import Operation, Record, record_path
+from airflow_provider_espo.client.wire import Operation, Record, record_id_segment, record_path
 
 #: Records that a user made with one key since a time; more have no key.
 _MOST_ALIKE = 200
@@ -96,5 +96,14 @@ def has_key(key: MatchKey, wire: Mapping[str, object]) -> bool:
     try:
         key.of(wire)
     except (EspoInputError, KeyError):
+        return False
+    return True
+
+
+def is_record_id(value: object) -> bool:
+    """Whether a value may be the id of a record."""
+    try:
+        record_id_segment(value)
+    except EspoInputError:
         return False
     return True
