@@ -323,8 +323,6 @@ class EspoStorageError(EspoError):
     :param file: the file's name.
     """
 
-    default_hint = "Make room, or mend the way to the object store; the task can then be tried again"
-
     def __init__(self, message: str = "", *, file: str | None = None, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.file = file

@@ -23,6 +23,11 @@ from airflow_provider_espo.client.errors import EspoError, EspoInputError, EspoS
 _LOCAL_PROTOCOLS: Final = frozenset({"", "file", "local"})
 _PART_SUFFIX: Final = ".part"
 
+#: What is done to files that leaves them as they are.
+_LOOKING: Final = frozenset({"listed", "looked at", "read"})
+_TO_READ = "Mend the way to the disk or the object store; the task can then be tried again"
+_TO_WRITE = "Make room, or mend the way to the disk or the object store; the task can then be tried again"
+
 
 class Folder:
     """A folder.
@@ -175,8 +180,10 @@ class NewFile(io.RawIOBase):
         self._target = folder / name
         self._digest = hashlib.sha256()
         self._part_path: Path | None = None
+        # It is another disk than the file's that may be full.
+        self._growing = str(folder) if folder.is_local else f"The temporary file (see TMPDIR) for {folder}"
         folder.make()
-        with storage_errors("written", folder, name):
+        with storage_errors("written", self._growing, name):
             if isinstance(self._target, Path):
                 self._part_path = self._target.with_name(f".{name[:200]}.{uuid.uuid4().hex}{_PART_SUFFIX}")
                 self._part: BinaryIO = self._part_path.open("wb")
@@ -202,7 +209,7 @@ class NewFile(io.RawIOBase):
         :raises EspoStorageError: the disk is full, or gone.
         """
         block = memoryview(data).cast("B")
-        with storage_errors("written", self._folder, self.name):
+        with storage_errors("written", self._growing, self.name):
             self._part.write(block)
         self._digest.update(block)
         self.size += len(block)
@@ -213,8 +220,9 @@ class NewFile(io.RawIOBase):
 
         :raises EspoStorageError: the disk is full, or the object store does not take it.
         """
-        with storage_errors("written", self._folder, self.name):
+        with storage_errors("written", self._growing, self.name):
             self._part.flush()
+        with storage_errors("written", self._folder, self.name):
             if self._part_path is not None:
                 # What the progress of a run says to be stored has to be there after a power cut, too.
                 os.fsync(self._part.fileno())
@@ -270,11 +278,11 @@ def storage_errors(done: str, where: object, name: str | None = None) -> Iterato
         # Libraries of object stores raise errors of their own beside OSError.
         reason = error.strerror if isinstance(error, OSError) else None
         place = f"{where}/{name}" if name is not None else str(where)
-        # Part of the words of every error here: what was there stays, as nothing is ever written over in place.
-        raise EspoStorageError(
-            f"{place} cannot be {done}: {reason or type(error).__name__}. What was complete before stays as it was",
-            file=place.rsplit("/", 1)[-1],
-        ) from error
+        words, hint = f"{place} cannot be {done}: {reason or type(error).__name__}", _TO_READ
+        if done not in _LOOKING:
+            # Nothing is ever written over in place.
+            words, hint = f"{words}. What was complete before stays as it was", _TO_WRITE
+        raise EspoStorageError(words, file=place.rsplit("/", 1)[-1], hint=hint) from error
 
 
 def is_folder(path: Any) -> bool:

@@ -46,14 +46,17 @@ class Dataset:
     def rows(self, *, verify: bool = False, empty_cells: EmptyCells = "none") -> Iterator[Row]:
         """Give all rows, file by file.
 
-        :param verify: read each file once before its first row to compare its checksum, where there is a manifest.
+        Whether all files of the manifest are there in their size is looked at before the first row.
+
+        :param verify: read all files of the manifest once before the first row, to compare their checksums.
         :param empty_cells: of CSV.
         :raises EspoInputError: a file is missing, damaged, or not what the manifest says.
         :raises EspoStorageError: a file cannot be read.
         """
         if self.manifest is not None:
+            self.check(contents=verify)
             for file in self.manifest.files:
-                yield from self.rows_of_file(file, verify=verify, empty_cells=empty_cells)
+                yield from self.rows_of_file(file, empty_cells=empty_cells)
             return
         for name in self.names:
             yield from read_file(self.folder / name, FileFormat.of_file(name), empty_cells=empty_cells)
@@ -84,13 +87,17 @@ class Dataset:
         if found != file.records:
             raise EspoInputError(f"{path} holds {found} records, and not {file.records} as stored", hint=_TO_MEND)
 
-    def verify(self) -> None:
-        """Compare the checksums of all files with the manifest; without one nothing is to be compared.
+    def check(self, *, contents: bool = False) -> None:
+        """Compare the files with what the manifest says; without one nothing is to be compared.
 
+        :param contents: read all files and compare their checksums, and not only their sizes.
         :raises EspoInputError: a file is missing or is not what was stored.
+        :raises EspoStorageError: one cannot be read.
         """
-        for file in self.manifest.all_files if self.manifest is not None else ():
-            verify_file(self.folder, file)
+        if self.manifest is not None:
+            self.manifest.check_files(self.folder)
+            for file in self.manifest.all_files if contents else ():
+                verify_file(self.folder, file)
 
 
 def open_dataset(folder: Folder | Any) -> Dataset:
@@ -126,7 +133,7 @@ def rows_of(
     :param format: of a single file: ``ndjson``, ``csv`` or ``parquet``; by default its name tells.
     :param delimiter: of a single CSV file.
     :param empty_cells: whether an empty cell of CSV is left out of its row or is ``None``.
-    :param verify: compare the checksum of each file of a manifest before its first row.
+    :param verify: compare the checksums of a manifest's files before the first row.
     :return: rows; cells of CSV are text, unless a manifest tells of which kind they are.
     :raises EspoInputError: there is no such file, or it is not of the format; with the number of the line or row.
     :raises EspoStorageError: it cannot be read.
@@ -180,9 +187,13 @@ def read_file(
             return
         from airflow_provider_espo.client.dataset.csv_rows import as_json, read_csv
 
-        for cells in read_csv(stream, path.name, delimiter=delimiter):
-            row = {name: cell or None for name, cell in cells.items() if cell or empty_cells == "none"}
-            yield as_json(columns, row)
+        for number, cells in enumerate(read_csv(stream, path.name, delimiter=delimiter), 1):
+            texts = {name: cell or None for name, cell in cells.items() if cell or empty_cells == "none"}
+            try:
+                row = as_json(columns, texts)
+            except EspoInputError as error:
+                raise EspoInputError(f"{path.name}, row {number}: {error.message}", hint=error.hint) from None
+            yield row
 
 
 def verify_file(folder: Folder, file: FileEntry) -> None:

@@ -135,6 +135,17 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path: Path) -> None:
     assert folder.read_bytes("a") == b"old"
 
 
+def test_a_full_disk_of_temporary_files_is_not_blamed_on_the_store(memory: fsspec.AbstractFileSystem) -> None:
+    file = Folder(ObjectStoragePath("memory://bucket/full")).open_new("a")
+    file._part = FullDisk(file._part, 3)  # type: ignore[assignment]
+    with (
+        pytest.raises(EspoStorageError, match=r"temporary file \(see TMPDIR\) for memory://bucket/full/a cannot be"),
+        file,
+    ):
+        file.write(b"four")
+    assert not memory.exists("/bucket/full/a")
+
+
 def test_a_store_that_goes_away_is_a_storage_error_whatever_its_library_raises(
     monkeypatch: pytest.MonkeyPatch, memory: fsspec.AbstractFileSystem
 ) -> None:

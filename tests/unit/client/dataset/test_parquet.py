@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import errno
 import json
+import tomllib
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -132,6 +134,8 @@ def test_without_pyarrow_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(parquet, "find_spec", lambda _name: None)
     with pytest.raises(EspoInputError, match=r"pip install 'airflow-provider-espo\[parquet\]'"):
         FileFormat.of("parquet")
+    extras = tomllib.loads((Path(__file__).parents[4] / "pyproject.toml").read_text())["project"]
+    assert [it.partition(">")[0] for it in extras["optional-dependencies"]["parquet"]] == ["pyarrow"]
     local.write_bytes("x.parquet", b"")
     with pytest.raises(EspoInputError, match="pip install"):
         list(rows_of(local / "x.parquet"))
