@@ -88,9 +88,11 @@ def espo_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[EspoSandbox]:
     """A fresh, empty EspoCRM sandbox on a free port, and the Airflow connection ``espo_default`` to it."""
     from airflow_provider_espo.client.state import forget_shared_states
     from airflow_provider_espo.sandbox.server import SandboxServer
+    from airflow_provider_espo.sandbox.settings import Settings
 
-    # Background jobs are done at once: tests have no time to wait.
-    with SandboxServer(job_delay=0.1) as server:
+    # Background jobs are done at once, and webhooks delivered: tests have no time to wait, and are on this machine.
+    settings = Settings(webhooks_internal=True)
+    with SandboxServer(job_delay=0.1, webhook_delay=0.1, settings=settings) as server:
         sandbox = EspoSandbox(server)
         monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", sandbox.connection)
         yield sandbox

@@ -13,6 +13,7 @@ from airflow.sdk._shared.secrets_masker import redact, reset_secrets_masker
 from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoConfigError
 from tests.unit.airflows import AirflowNotFoundException, hide_names
+from tests.unit.variables import variables_in
 
 
 @pytest.fixture(autouse=True)
@@ -117,3 +118,9 @@ def test_task_state_store_is_found_where_airflow_gives_one() -> None:
     store = object()
     assert compat.task_state_store({"task_state_store": store}) is store
     assert compat.task_state_store({"ti": object()}) is None
+
+
+@pytest.mark.parametrize(("with_keys", "names"), [(True, ["espo_a", "espo_b"]), (False, [])])
+def test_names_of_variables_are_known_where_airflow_tells_them(with_keys: bool, names: list[str]) -> None:
+    with variables_in({"espo_a": "1", "other": "2", "espo_b": "3"}, with_keys=with_keys):
+        assert compat.variable_names("espo_") == names

@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_espo.exceptions import EspoForbiddenError, EspoUnknownNameError
 from airflow_provider_espo.hooks.espo import EspoHook
 from airflow_provider_espo.testing import EspoSandbox
+from tests.webhook_receiver import receiving
 
 
 def test_it_gives_an_empty_crm_and_a_connection_to_it(espo_sandbox: EspoSandbox) -> None:
@@ -88,3 +89,11 @@ def test_a_run_that_does_not_use_it_pays_nothing(tmp_path: Path) -> None:
     command += ["-p", "no:respx", "--rootdir", str(tmp_path), str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_webhook_is_delivered_to_this_machine(espo_sandbox: EspoSandbox) -> None:
+    with receiving() as receiver, espo_sandbox.hook as hook:
+        hook.create_webhook("Lead.create", receiver.url)
+        lead = hook.create_record("Lead", {"lastName": "Nowak"})
+        assert receiver.arrived.wait(20)
+    assert [change["id"] for change in receiver.received[0].changes] == [lead["id"]]

@@ -89,6 +89,24 @@ def test_delays_are_those_of_the_server(capsys: pytest.CaptureFixture[str], monk
     assert (seen["job_delay"], seen["answer_after"]) == (0.5, 7)
 
 
+def test_what_webhooks_may_and_how_fast_is_chosen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def refuse(**options: Any) -> None:
+        chosen = options["settings"]
+        flags = (chosen.webhooks_internal, chosen.webhook_retry_unreachable)
+        seen.append((options["webhook_delay"], chosen.webhook_retry_after, *flags))
+        raise OSError(errno.EADDRINUSE, "in use")
+
+    monkeypatch.setattr(server, "SandboxServer", refuse)
+    complaint(capsys)
+    given = ["--webhook-delay", "0.5", "--webhook-retry-after", "3"]
+    complaint(capsys, *given, "--webhooks-internal", "--webhook-retry-unreachable")
+    assert seen == [(2, 600, False, False), (0.5, 3, True, True)]
+
+
 @pytest.mark.parametrize("mail", ["none", "accept", "refuse"])
 def test_what_becomes_of_mail_is_chosen(monkeypatch: pytest.MonkeyPatch, mail: str) -> None:
     served = []
