@@ -43,6 +43,9 @@ class EspoAsyncClient(AsyncMethods):
         self.state.token.join(self)
         self._http: httpx.AsyncClient | None = None
         self._making = asyncio.Lock()
+        # Who waits for a connection waits here: the HTTP library looks through all that wait for one whenever a
+        # request begins or ends, and a thousand waiting sensors would hold up the loop.
+        self._places = asyncio.Semaphore(self.state.config.max_workers)
 
     async def run(self, operation: FileOperation[T]) -> T:
         """Carry out an operation and return its result."""
@@ -143,9 +146,10 @@ class EspoAsyncClient(AsyncMethods):
         http = await self._client()
         content, length = _content(step)
         try:
-            async with http.stream(
-                step.method, step.url, headers={**step.headers, **length}, content=content
-            ) as answer:
+            async with (
+                self._places,
+                http.stream(step.method, step.url, headers={**step.headers, **length}, content=content) as answer,
+            ):
                 headers = header_map(answer.headers.raw)
                 in_sink = step.sink is not None and is_file(answer.status_code, headers)
                 body = await _pour(answer, step.sink) if in_sink and step.sink is not None else await answer.aread()

@@ -142,7 +142,8 @@ class Jobs:
         """End the thread. A job whose work is under way is broken off at its next checkpoint and has failed."""
         self._stopping = True
         self._wake.set()
-        if self._thread is not None:
+        # It is not alive if the sandbox was interrupted just as it was to start.
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join()
             self._thread = None
 

@@ -346,3 +346,22 @@ def test_a_client_that_was_dropped_does_not_keep_the_token_of_others() -> None:
     del first
     gc.collect()
     assert state.token.leave(second)
+
+
+async def test_who_waits_for_a_connection_waits_outside_of_the_http_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    # httpcore looks through all that wait whenever a request begins or ends: a thousand sensors would hold up the loop.
+    inside, most = 0, 0
+
+    async def look(_transport: object, request: httpx.Request) -> httpx.Response:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        inside -= 1
+        return httpx.Response(200, json={"n": number_of(request)}, request=request)
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", look)
+    async with EspoAsyncClient(CONFIG) as client:
+        assert await asyncio.gather(*(client.run(read(n)) for n in range(40))) == list(range(40))
+    assert most == CONFIG.max_workers
