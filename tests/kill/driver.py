@@ -28,6 +28,8 @@ DEATHS = int(os.environ.get("ESPO_KILL_DEATHS", "100"))
 SEED = os.environ.get("ESPO_KILL_SEED", "1")
 #: Deaths that one task instance suffers at most.
 _MOST = 3
+#: Points that a task passes at least, as a rule, where nothing is known about it.
+_UNKNOWN = 20
 #: Times that a case is played with deaths.
 _TIMES = 4
 
@@ -35,11 +37,12 @@ _TIMES = 4
 class Lead(Protocol):
     """Runs a task instance to its end."""
 
-    def __call__(self, task: BaseOperator, *, run_id: str = "run", **ti: Any) -> Any:
+    def __call__(self, task: BaseOperator, *, run_id: str = "run", given_up: bool = False, **ti: Any) -> Any:
         """Run it.
 
+        :param given_up: whether all of its tries die, so that the run fails for good.
         :param ti: more that the task instance has, such as ``map_index``.
-        :return: the task's result.
+        :return: the task's result; ``None`` if it was given up.
         """
 
 
@@ -111,14 +114,13 @@ class _Stage:
         self._snapshot = Snapshot(case.world.out, keep)
         self._points = points
 
-    def lead(self, task: BaseOperator, *, run_id: str = "run", **ti: Any) -> Any:
+    def lead(self, task: BaseOperator, *, run_id: str = "run", given_up: bool = False, **ti: Any) -> Any:
         """Run a task instance to its end."""
-        deaths = 0 if self._points is None else self._chance.randint(1, _MOST)
-        most = 0 if self._points is None else self._points[min(len(self.counts), len(self._points) - 1)]
-        passed = 0
+        points = self._points
+        deaths = _MOST if given_up else 0 if points is None else self._chance.randint(1, _MOST)
+        most = _UNKNOWN if points is None else points[min(len(self.counts), len(points) - 1)]
         for number in range(1, RETRIES + 2):
-            at = self._chance.randint(1, most) if number <= deaths and most else None
-            life = self._life(at)
+            life = self._life(self._chance.randint(1, most) if number <= deaths else None)
             self._case.lives(life)
             try:
                 result = self._case.world.life(task, life, run_id=run_id, number=number, **ti)
@@ -126,9 +128,11 @@ class _Stage:
                 self._snapshot.restore()
                 self.ends.append(f"{task.task_id} {run_id} try {number} at {life.end}")
                 self._case.inspect()
+                if given_up and number == deaths:
+                    return None
                 continue
-            passed = len(life.passed)
-            self.counts.append(passed)
+            if not given_up:
+                self.counts.append(len(life.passed))
             return result
         raise AssertionError("the last try died")
 

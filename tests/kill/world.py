@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow.sdk import Asset, BaseOperator, Variable
@@ -58,11 +59,11 @@ class Kept(Store):
 class AssetStores:
     """Airflow's asset state stores, one for each of a task's assets."""
 
-    def __init__(self, folder: Path, life: Life, outlets: list[Any]) -> None:
+    def __init__(self, folder: Path, life: Life, assets: list[Any]) -> None:
         self._stores = {
-            outlet.name: Kept(folder / f"asset-{number}.json", life)
-            for number, outlet in enumerate(outlets)
-            if isinstance(outlet, Asset)
+            asset.name: Kept(folder / f"asset-{quote(asset.name, safe='')}.json", life)
+            for asset in assets
+            if isinstance(asset, Asset)
         }
 
     def __getitem__(self, asset: Asset) -> Kept:
@@ -111,8 +112,8 @@ class World:
         context["dag_run"].start_date = datetime.now(UTC) - timedelta(minutes=1)
         context["dag_run"].run_id = run_id
         context["run_id"] = run_id
-        if self.stores and task.outlets:
-            context["asset_state_store"] = AssetStores(self._kept, life, task.outlets)
+        if self.stores and (task.inlets or task.outlets):
+            context["asset_state_store"] = AssetStores(self._kept, life, [*task.inlets, *task.outlets])
         task.render_template_fields(context)
         token = ExecutorSafeguard.tracker.set(task)
         try:
