@@ -239,3 +239,19 @@ async def aset_variable(key: str, value: str) -> None:
     from asgiref.sync import sync_to_async
 
     await sync_to_async(Variable.set)(key, value)
+
+
+def hook_lineage_collector() -> Any:
+    """Return what collects the lineage of hooks, ``None`` where nobody reads it.
+
+    ``airflow.sdk.lineage`` came with 3.2; before, it was in Airflow's core only.
+    """
+    import importlib
+
+    lineage: Any
+    try:
+        lineage = importlib.import_module("airflow.sdk.lineage")
+    except ImportError:
+        lineage = importlib.import_module("airflow.lineage.hook")
+    collector = lineage.get_hook_lineage_collector()
+    return None if isinstance(collector, lineage.NoOpCollector) else collector

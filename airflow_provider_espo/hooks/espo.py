@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, closing
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.sdk import BaseHook
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.state import ClientState
     from airflow_provider_espo.client.sync import EspoClient
     from airflow_provider_espo.client.wire import FileOperation, Stream
+    from airflow_provider_espo.hooks.lineage import HookLineage
 
 T = TypeVar("T")
 
@@ -103,6 +105,12 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         """Settings of the connection if they were read already: Airflow is not asked."""
         return self._config
 
+    @cached_property
+    def _lineage(self) -> HookLineage:
+        from airflow_provider_espo.hooks.lineage import HookLineage
+
+        return HookLineage(self)
+
     @property
     def client(self) -> EspoClient:
         """The client that does the work; what it learns is shared with all hooks of the connection in the process."""
@@ -135,7 +143,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         """
         client = self.client
         try:
-            return client.run(operation)
+            return client.run(self._lineage.watched(operation))
         finally:
             self._mask_token(client)
 
@@ -146,7 +154,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
         """
         client = self.client
-        with closing(client.iterate(stream)) as items:  # type: ignore[type-var]
+        with closing(client.iterate(self._lineage.watched(stream))) as items:  # type: ignore[type-var]
             for item in items:
                 self._mask_token(client)
                 yield item
@@ -160,7 +168,8 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         :param max_workers: how many at a time; by default the connection's.
         """
         client = self.client
-        with closing(client.run_many(operations, max_workers)) as results:  # type: ignore[type-var]
+        watched = (self._lineage.watched(operation) for operation in operations)
+        with closing(client.run_many(watched, max_workers)) as results:  # type: ignore[type-var]
             for result in results:
                 self._mask_token(client)
                 yield result
