@@ -44,6 +44,8 @@ OTHERS: dict[str, set[str]] = {
     "compat": {"airflow", "asgiref"},
     "operators": {"airflow", "openlineage"},
     "sandbox": {"starlette", "uvicorn", "msgspec"},
+    # The SQL transfers work on what Airflow's common SQL provider gives, in functions.
+    "transfers": {"airflow", "sqlalchemy"},
     "testing": {"pytest"},
     "plugins": {"airflow", "fastapi", "starlette"},
 }
