@@ -67,6 +67,7 @@ class EspoBulkWriteOperator(BulkWriteTask):
     :raises EspoUnknownNameError: a column that is no attribute.
     """
 
+    reads_files = ("path",)
     template_fields: Sequence[str] = (
         *BulkWriteTask.template_fields,
         "rows",

@@ -31,6 +31,7 @@ class BulkWriteTask(EspoOperator):
     """Base of tasks that write many rows; what its arguments mean is said there."""
 
     result_has_parts = True
+    writes = ("entity_type",)
     template_fields: Sequence[str] = (
         "espo_conn_id",
         "entity_type",

@@ -47,6 +47,7 @@ class ObjectStorageToEspoOperator(BulkWriteTask):
     :raises EspoUnknownNameError: a column that is no attribute.
     """
 
+    reads_files = ("path",)
     template_fields: Sequence[str] = (*BulkWriteTask.template_fields, "path", "file_format", "empty_cells")
 
     def __init__(
