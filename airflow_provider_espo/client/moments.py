@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,3 +53,15 @@ def parse(text: str) -> datetime | None:
         return datetime.fromisoformat(f"{found['day']}T{found['time']}{zone}")
     except ValueError:
         return None
+
+
+def from_http(text: str) -> datetime | None:
+    """Read an HTTP header's date, such as ``Date``; ``None`` where it is none.
+
+    :param text: the header's value.
+    """
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

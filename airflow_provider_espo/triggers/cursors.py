@@ -18,12 +18,12 @@ class CursorStore:
     """Keeps the place of one trigger.
 
     :param class_path: of the trigger.
-    :param arguments: of the trigger; another filter has a place of its own.
+    :param identity: what is watched; another filter has a place of its own.
     :param asset_state_store: what the triggerer gave the trigger.
     """
 
-    def __init__(self, class_path: str, arguments: Mapping[str, Any], asset_state_store: Any) -> None:
-        text = json.dumps([class_path, arguments], sort_keys=True, default=str)
+    def __init__(self, class_path: str, identity: Mapping[str, Any], asset_state_store: Any) -> None:
+        text = json.dumps([class_path, identity], sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._key = f"espo_cursor_{digest}"
         self._variable = f"espo_watcher_{digest}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
@@ -50,6 +49,10 @@ class EspoEventTrigger(BaseEventTrigger):
     def arguments(self) -> dict[str, Any]:
         """Return the arguments beside those of this class."""
 
+    def identity(self) -> dict[str, Any]:
+        """Return what the trigger's place belongs to: what is watched, and not how often or in what batches."""
+        return {"espo_conn_id": self.espo_conn_id, **self.arguments()}
+
     @abstractmethod
     def feed(self) -> Feed:
         """Return what is polled."""
@@ -61,10 +64,11 @@ class EspoEventTrigger(BaseEventTrigger):
     @abstractmethod
     async def look(
         self, hook: EspoAsyncHook, place: Mapping[str, Any]
-    ) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
+    ) -> tuple[list[dict[str, Any]], dict[str, Any], float | None]:
         """Look for what is new since a place.
 
-        :return: what is new, one dict each with ``id`` and ``stamp``; the place after it; whether there is more.
+        :return: what is new, one dict each with ``id`` and ``stamp``; the place after it; in how many seconds to look
+            again for what was left, ``None`` if nothing was.
         """
 
     @abstractmethod
@@ -118,8 +122,8 @@ class EspoEventTrigger(BaseEventTrigger):
                 failures.succeeded()
                 if (save := watch.save_of_now()) is not None:
                     tick.saves.append(save)
-                if watch.more:
-                    bell.ring()
+                if watch.again is not None:
+                    bell.ring(watch.again)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look alone, where Airflow has no acknowledged shared streams.
@@ -142,7 +146,7 @@ class EspoEventTrigger(BaseEventTrigger):
                 else:
                     failures.succeeded()
                     watch.remember_to_save()
-                    pause = _SHORTEST_INTERVAL if watch.more else pause
+                    pause = pause if watch.again is None else max(watch.again, _SHORTEST_INTERVAL)
                 await watch.save_what_is_stored()
                 await asyncio.sleep(failures.pause(pause))
 
@@ -156,18 +160,19 @@ class _Watch:
 
     def __init__(self, trigger: EspoEventTrigger) -> None:
         self._trigger = trigger
-        self._store = CursorStore(*trigger.serialize(), getattr(trigger, "asset_state_store", None))
+        path = trigger.serialize()[0]
+        self._store = CursorStore(path, trigger.identity(), getattr(trigger, "asset_state_store", None))
         self._place: dict[str, Any] | None = None
         self._count = 0
         self._waiting: deque[tuple[float, Callable[[], Awaitable[None]]]] = deque()
         self._changed = False
-        #: Whether the last look left something for the next one.
-        self.more = False
+        #: In how many seconds to look for what the last look left; ``None`` if it left nothing.
+        self.again: float | None = None
 
     async def new_events(self, hook: EspoAsyncHook) -> AsyncIterator[TriggerEvent]:
         """Look once."""
         place = self._place if self._place is not None else await self._begin(hook)
-        new, place, self.more = await self._trigger.look(hook, place)
+        new, place, self.again = await self._trigger.look(hook, place)
         for start in range(0, len(new), self._trigger.batch_size):
             yield TriggerEvent(self._trigger.payload(new[start : start + self._trigger.batch_size]))
         self._changed = self._changed or place != self._place
@@ -185,12 +190,12 @@ class _Watch:
     def remember_to_save(self) -> None:
         """Have the place as it is now stored in a while."""
         if (save := self.save_of_now()) is not None:
-            self._waiting.append((time.monotonic() + _STORED_AFTER, save))
+            self._waiting.append((asyncio.get_running_loop().time() + _STORED_AFTER, save))
 
     async def save_what_is_stored(self) -> None:
         """Store the place whose events are in Airflow's database by now."""
-        save = None
-        while self._waiting and self._waiting[0][0] <= time.monotonic():
+        save, now = None, asyncio.get_running_loop().time()
+        while self._waiting and self._waiting[0][0] <= now:
             save = self._waiting.popleft()[1]
         if save is not None:
             await save()

@@ -123,6 +123,10 @@ class EspoRecordEventTrigger(EspoEventTrigger):
             "lag": self.lag,
         }
 
+    def identity(self) -> dict[str, Any]:
+        """Return what the trigger's place belongs to."""
+        return {name: value for name, value in super().identity().items() if name != "lag"}
+
     def feed(self) -> Feed:
         """Return what is polled."""
         return RecordFeed(self.espo_conn_id, self.poll_interval, self.entity_type, self.event, self.lag)
@@ -135,9 +139,9 @@ class EspoRecordEventTrigger(EspoEventTrigger):
 
     async def look(
         self, hook: EspoAsyncHook, place: Mapping[str, Any]
-    ) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
+    ) -> tuple[list[dict[str, Any]], dict[str, Any], float | None]:
         """Look for changes since a place."""
-        new, after, more = await hook.run(
+        new, after, again = await hook.run(
             changes(
                 await hook.ready(),
                 self.entity_type,
@@ -148,7 +152,7 @@ class EspoRecordEventTrigger(EspoEventTrigger):
                 **self._filters(),
             )
         )
-        return [{"id": record["id"], "stamp": record[self.attribute]} for record in new], after.to_json(), more
+        return [{"id": record["id"], "stamp": record[self.attribute]} for record in new], after.to_json(), again
 
     def payload(self, batch: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return the event of a batch."""

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.client.errors import EspoInputError
-from airflow_provider_espo.client.operations.stream import StreamName, new_notes, notes_since, stream_path
+from airflow_provider_espo.client.operations.stream import StreamName, list_notes, new_notes, notes_since, stream_path
 from airflow_provider_espo.client.stream_cursor import OVERLAP, StreamCursor
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
 from airflow_provider_espo.triggers.events import EspoEventTrigger
@@ -14,6 +14,10 @@ from airflow_provider_espo.triggers.watching import Feed
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.operations.stream import NoteFilters
+
+
+#: Notes that the poll takes at most: the newest tell whether there are new ones.
+_ENOUGH_FOR_NEWS = 100
 
 
 class StreamFeed(Feed):
@@ -29,7 +33,7 @@ class StreamFeed(Feed):
         super().__init__(espo_conn_id, poll_interval)
         self._stream = stream
         self._overlap = overlap
-        self._cursor: dict[str, Any] | None = None
+        self._place = StreamCursor(0)
 
     @property
     def key(self) -> Hashable:
@@ -38,10 +42,10 @@ class StreamFeed(Feed):
 
     async def has_news(self, hook: EspoAsyncHook) -> bool:
         """Ask once for new notes."""
-        state = await hook.ready()
-        found = await hook.run(new_notes(state, cursor=self._cursor, overlap=self._overlap, **self._stream))
-        self._cursor = found["cursor"]
-        return bool(found["note_ids"])
+        state, after = await hook.ready(), self._place.look_from(self._overlap)
+        newest = await hook.run(list_notes(state, after_number=after, limit=_ENOUGH_FOR_NEWS, **self._stream))
+        new, self._place = self._place.advance(newest, self._overlap)
+        return bool(new)
 
 
 class EspoStreamEventTrigger(EspoEventTrigger):
@@ -104,6 +108,10 @@ class EspoStreamEventTrigger(EspoEventTrigger):
         """Return the arguments beside those of the base class."""
         return {**self._stream(), **self._conditions(), "overlap": self.overlap}
 
+    def identity(self) -> dict[str, Any]:
+        """Return what the trigger's place belongs to."""
+        return {name: value for name, value in super().identity().items() if name != "overlap"}
+
     def feed(self) -> Feed:
         """Return what is polled."""
         return StreamFeed(self.espo_conn_id, self.poll_interval, self._stream(), self.overlap)
@@ -116,12 +124,12 @@ class EspoStreamEventTrigger(EspoEventTrigger):
 
     async def look(
         self, hook: EspoAsyncHook, place: Mapping[str, Any]
-    ) -> tuple[list[dict[str, Any]], dict[str, Any], bool]:
+    ) -> tuple[list[dict[str, Any]], dict[str, Any], float | None]:
         """Look for notes since a place."""
         new, after, more = await hook.run(
             notes_since(await hook.ready(), StreamCursor.from_json(place), overlap=self.overlap, **self._filters())
         )
-        return [{"id": note["id"], "stamp": note["number"]} for note in new], after.to_json(), more
+        return [{"id": note["id"], "stamp": note["number"]} for note in new], after.to_json(), 0.0 if more else None
 
     def payload(self, batch: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return the event of a batch."""

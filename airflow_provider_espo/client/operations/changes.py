@@ -1,19 +1,27 @@
-"""Changes of records since one last looked."""
+"""Changes of records since one last looked.
+
+A record may change a second time in the same second, and nothing in its stamp tells. So a change is told when the
+server's clock has left its second: then the record read afterwards has both.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal, Unpack, cast
 
 from airflow_provider_espo.client.change_cursor import ChangeCursor
 from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoInputError
+from airflow_provider_espo.client.moments import from_http, utc_text
 from airflow_provider_espo.client.operations.listing import Filters, ListOptions, build_search
 from airflow_provider_espo.client.operations.pages import next_page
 from airflow_provider_espo.client.paging import KeysetPager
 from airflow_provider_espo.client.search import Search
 from airflow_provider_espo.client.state import ClientState
-from airflow_provider_espo.client.wire import Operation, Record, build_request, expect_object, record_path
+from airflow_provider_espo.client.wire import Operation, Record, Response, build_request, expect_object, record_path
 
 ChangeKind = Literal["created", "modified"]
+
+_A_SECOND_LATER = 1.0
 
 #: The attribute that tells of each kind of change. A new record counts as modified too: EspoCRM stamps both.
 ATTRIBUTES: dict[str, str] = {"created": "createdAt", "modified": "modifiedAt"}
@@ -45,7 +53,10 @@ def first_place(
         return ChangeCursor()
     place = ChangeCursor(newest[0][attribute])
     # What lies in the lag of the newest is not new either.
-    _, place, _ = yield from changes(state, entity_type, event, place, lag=lag, limit=None, **filters)
+    pager = KeysetPager(_search(place, attribute, lag, filters).with_(order="asc"), state.config.page_size)
+    path = record_path(entity_type)
+    while (page := (yield from next_page(pager, path))) is not None:
+        place = place.after(_stamped(page, attribute, path), attribute, lag, finished=True)
     return place
 
 
@@ -88,7 +99,7 @@ def changes(
     lag: float,
     limit: int | None,
     **filters: Unpack[Filters],
-) -> Operation[tuple[list[Record], ChangeCursor, bool]]:
+) -> Operation[tuple[list[Record], ChangeCursor, float | None]]:
     """Return changes since a place, the oldest first.
 
     :param entity_type: such as ``Lead``.
@@ -97,20 +108,41 @@ def changes(
     :param lag: seconds to go back.
     :param limit: new changes after which no further page is asked for.
     :param filters: which records, as in ``iter_records``.
-    :return: records with id and stamp, the place after them, and whether there may be more.
+    :return: records with id and stamp, the place after them, and in how many seconds to look again for what was left;
+        ``None`` if nothing was.
     """
     attribute = stamp_attribute(event)
     search = _search(place, attribute, lag, filters).with_(order="asc")
     pager = KeysetPager(search, state.config.page_size, after=place.position)
     path = record_path(entity_type)
+    clock = _Clock(state)
     found: list[Record] = []
-    while (page := (yield from next_page(pager, path))) is not None:
+    while (page := (yield from next_page(pager, path, clock.heed))) is not None:
         rows = _stamped(page, attribute, path)
-        found += [row for row in rows if place.is_new(row, attribute)]
-        place = place.after(rows, attribute, lag, finished=False)
+        settled = [row for row in rows if row[attribute] < clock.this_second]
+        found += [row for row in settled if place.is_new(row, attribute)]
+        place = place.after(settled, attribute, lag, finished=False)
+        if len(settled) < len(rows):
+            return found, place.after((), attribute, lag, finished=True), _A_SECOND_LATER
         if limit is not None and len(found) >= limit:
-            return found, place, True
-    return found, place.after((), attribute, lag, finished=True), False
+            return found, place, 0.0
+    return found, place.after((), attribute, lag, finished=True), None
+
+
+class _Clock:
+    """The server's clock at the first answer."""
+
+    def __init__(self, state: ClientState) -> None:
+        self._state = state
+        self.this_second = ""
+
+    def heed(self, response: Response) -> None:
+        """Read it off an answer."""
+        if not self.this_second:
+            moment = from_http(response.headers.get("date", "")) or datetime.fromtimestamp(
+                self._state.wall_clock(), UTC
+            )
+            self.this_second = utc_text(moment)
 
 
 def _search(place: ChangeCursor, attribute: str, lag: float, filters: Filters) -> Search:

@@ -7,7 +7,7 @@ what took too long once takes too long the next time.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from airflow_provider_espo.client.errors import EspoError, EspoForbiddenError
@@ -26,16 +26,18 @@ _SIZE_LIMIT = re.compile(r"Max size should not exceed (\d+)")
 _SMALLEST = 10
 
 
-def next_page(pager: Pager, path: str) -> Operation[list[Record] | None]:
+def next_page(pager: Pager, path: str, heed: Callable[[Response], object] = bool) -> Operation[list[Record] | None]:
     """Ask for the next page.
 
     :param pager: tells what to ask for.
     :param path: of the list.
+    :param heed: called with the answer, before its records are handed out.
     :return: what of the page is new, possibly nothing; ``None`` when the walk is over.
     """
     while (search := pager.next_search()) is not None:
         outgoing = _page_request(path, search)
         if (response := (yield from _page(pager, search, outgoing))) is not None:
+            heed(response)
             return pager.receive(expect_object(outgoing, response))
     return None
 
