@@ -85,8 +85,8 @@ class Sandbox:
         self.records.listeners.append(self._record_changed)
         self.custom_fields = CustomFields(self.storage)
         self.webhooks = Webhooks(self.storage, self.serializer, self.directory, webhook_delay)
-        self.records.observers.append(self.webhooks.record_saved)
-        self.records.listeners.append(self.webhooks.webhook_changed)
+        self.records.observers.append(self.webhooks.events.record_saved)
+        self.records.listeners.append(self.webhooks.events.webhook_changed)
         self.jobs = Jobs(self.storage, job_delay)
         for kind, work in JOB_KINDS.items():
             self.jobs.register(kind, partial(work, self))

@@ -1,6 +1,6 @@
-"""Webhooks: notes changes of records of which somebody wants to know, and delivers them a while later, in batches.
+"""Delivers webhooks: changes of records that were queued, a while later and in batches.
 
-A change that a webhook waits for is queued in the same transaction. A *run* (on a real server a scheduled job, every
+A *run* (on a real server a scheduled job, every
 five minutes) turns queued events into items of single webhooks and delivers what is due: for each webhook one
 request with a list of changes. It takes only so many events and webhooks at a time; the rest waits for the next
 run. A delivery that fails is tried again some minutes later, as often as the settings say. One thread does the
@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.sandbox import acl
 from airflow_provider_espo.sandbox.internal_addresses import is_refused
-from airflow_provider_espo.sandbox.webhook_bodies import changed_values, created_body, encoded, field_body
-from airflow_provider_espo.sandbox.webhook_rules import ENTITY_TYPE
+from airflow_provider_espo.sandbox.webhook_bodies import encoded
+from airflow_provider_espo.sandbox.webhook_events import WebhookEvents
 from airflow_provider_espo.sandbox.webhook_sender import Delivery, Outcome, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from airflow_provider_espo.sandbox.change import Change
     from airflow_provider_espo.sandbox.serialize import Serializer
     from airflow_provider_espo.sandbox.storage import Storage
     from airflow_provider_espo.sandbox.user_directory import UserDirectory
@@ -40,7 +39,6 @@ class Webhooks:
     """The webhooks of a sandbox.
 
     :param delay: seconds between a change and the run that delivers it, and between two runs
-    :param send: makes a request; see :func:`~airflow_provider_espo.sandbox.webhook_sender.send`
     """
 
     def __init__(
@@ -49,77 +47,16 @@ class Webhooks:
         serializer: Serializer,
         directory: UserDirectory,
         delay: float = DEFAULT_DELAY,
-        send: Callable[..., Outcome] = send,
     ) -> None:
         self._storage = storage
-        self._serializer = serializer
         self._directory = directory
         self._delay = delay
-        self._send = send
-        self._events: frozenset[str] | None = None
         self._running = threading.Lock()
         self._wake = threading.Event()
+        #: Queues what is to be delivered.
+        self.events = WebhookEvents(storage, serializer, self._wake.set)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-
-    # --- noting changes ---
-
-    def record_saved(self, what: str, change: Change) -> None:
-        """To be told of every change of a record within its transaction: queues the events that somebody waits for.
-
-        :param what: ``create``, ``update`` or ``delete``
-        """
-        if not change.raises_events or change.entity_def.name == ENTITY_TYPE:
-            return
-        prefix = f"{change.entity_def.name}."
-        wanted = {event.removeprefix(prefix) for event in self._wanted() if event.startswith(prefix)}
-        if not wanted:
-            return
-        for event, data in self._bodies(what, change, wanted):
-            row = {
-                "event": prefix + event,
-                "targetId": change.id,
-                "userId": change.user.id,
-                "data": json.dumps(data),
-            }
-            self._storage.insert("WebhookEventQueueItem", row)
-            self._wake.set()
-
-    def webhook_changed(self, what: str, change: Change) -> None:
-        """To be told after a record was changed."""
-        if change.entity_def.name == ENTITY_TYPE:
-            self._events = None
-
-    def _wanted(self) -> frozenset[str]:
-        """Events for which there are webhooks. Asked with every save, so that the answer is kept."""
-        found = self._events
-        if found is None:
-            sql = 'SELECT DISTINCT event FROM "Webhook" WHERE "isActive" = 1 AND deleted = 0'
-            found = self._events = frozenset(self._storage.column(sql))
-        return found
-
-    def _bodies(self, what: str, change: Change, wanted: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Events of a change without the entity type, each with what is to be delivered."""
-        if what == "delete":
-            if what in wanted:
-                yield what, {"id": change.id}
-            return
-        if what == "create":
-            if what in wanted:
-                yield what, created_body(self._storage, self._serializer, change)
-            return
-        changed = changed_values(self._storage, self._serializer, change)
-        if not changed:
-            return
-        if what in wanted:
-            yield what, {**changed, "id": change.id}
-        for field_name in change.entity_def.fields:
-            if f"fieldUpdate.{field_name}" in wanted:
-                body = field_body(self._storage, self._serializer, change, field_name, changed)
-                if body is not None:
-                    yield f"fieldUpdate.{field_name}", body
-
-    # --- runs ---
 
     def run(self) -> int:
         """One run: share events out to webhooks, then deliver what is due.
@@ -181,7 +118,7 @@ class Webhooks:
             return 0
         body = encoded([self._cut(webhook, json.loads(item["data"])) for item in readable])
         delivery = Delivery(webhook_id, webhook["url"], webhook["secretKey"], body)
-        outcome = self._send(delivery, settings.webhook_timeout, retry_unreachable=settings.webhook_retry_unreachable)
+        outcome = send(delivery, settings.webhook_timeout, retry_unreachable=settings.webhook_retry_unreachable)
         log.debug("webhook %s: %d changes %s", webhook_id, len(readable), outcome)
         self._settle(webhook_id, readable, outcome)
         return 1
@@ -197,7 +134,7 @@ class Webhooks:
                     self._storage.update("Webhook", webhook_id, {"deleted": 1})
                     sql = 'UPDATE "WebhookQueueItem" SET status = ? WHERE "webhookId" = ? AND status = ?'
                     self._storage.execute(sql, [FAILED, webhook_id, PENDING])
-                self._events = None
+                self.events.forget()
             case "retry":
                 self._put_off(items)
 
@@ -245,7 +182,8 @@ class Webhooks:
 
     def start(self) -> None:
         """Let a thread do the runs."""
-        self._wake.set()  # a database file may have brought items along
+        # A database file may have brought items along.
+        self._wake.set()
         self._thread = threading.Thread(target=self._work, name="espo-sandbox-webhooks", daemon=True)
         self._thread.start()
 
