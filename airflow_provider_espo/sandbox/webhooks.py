@@ -1,10 +1,10 @@
 """Delivers webhooks: changes of records that were queued, a while later and in batches.
 
-A *run* (on a real server a scheduled job, every
-five minutes) turns queued events into items of single webhooks and delivers what is due: for each webhook one
-request with a list of changes. It takes only so many events and webhooks at a time; the rest waits for the next
-run. A delivery that fails is tried again some minutes later, as often as the settings say. One thread does the
-runs (see :meth:`Webhooks.start`); without it nothing is delivered until :meth:`Webhooks.run` is called.
+A *run* (on a real server a scheduled job, every five minutes) turns queued events into items of single webhooks and
+delivers what is due: for each webhook one request with a list of changes. It takes only so many events and webhooks
+at a time; the rest waits for the next run. A delivery that fails is tried again some minutes later, as often as the
+settings say. One thread does the runs (see :meth:`Webhooks.start`); without it nothing is delivered until
+:meth:`Webhooks.run` is called.
 """
 
 from __future__ import annotations
