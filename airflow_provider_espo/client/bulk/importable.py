@@ -91,7 +91,8 @@ def _is_importable(attribute: Attribute | None, name: str) -> bool:
     if attribute.field_type in ("email", "phone"):
         # Not the flags beside it: an import sets them for every address of the record.
         return name == attribute.field
-    return not attribute.create_only
+    # Of an existing record an import would set it, the API does not.
+    return attribute.writable and not attribute.create_only
 
 
 def _is_taken(attribute: Attribute | None, value: Any) -> bool:
