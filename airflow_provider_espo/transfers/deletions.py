@@ -105,21 +105,16 @@ class _Tombstones:
     """Writes tombstones in the dataset's format."""
 
     def __init__(self, layout: Layout, detected_at: str) -> None:
-        from airflow_provider_espo.client.column_types.columns import Column
         from airflow_provider_espo.client.dataset.formats import writer_for
+        from airflow_provider_espo.client.dataset.manifest import TOMBSTONE_COLUMNS
         from airflow_provider_espo.client.dataset.part_files import PartFiles
         from airflow_provider_espo.client.extraction import Part
 
-        columns = (
-            Column("id", "id", nullable=False),
-            Column("deleted", "bool", nullable=False),
-            Column("detectedAt", "datetime", nullable=False),
-        )
         extension = layout.file_format.extension
         self._detected_at = detected_at
         self._files = PartFiles(
             layout.folder,
-            writer_for(layout.file_format, columns),
+            writer_for(layout.file_format, TOMBSTONE_COLUMNS),
             lambda number: layout.names.deleted(number, extension),
             Part(),
             records_per_file=layout.records_per_file,
