@@ -25,6 +25,12 @@ _PART_SUFFIX: Final = ".part"
 
 #: What is done to files that leaves them as they are.
 _LOOKING: Final = frozenset({"listed", "looked at", "read"})
+#: For errors that libraries of object stores raise without the operating system's words.
+_REASONS: Final = {
+    FileNotFoundError: "there is no such bucket or folder",
+    PermissionError: "the connection's user may not do that",
+    TimeoutError: "the store does not answer in time",
+}
 _TO_READ = "Mend the way to the disk or the object store; the task can then be tried again"
 _TO_WRITE = "Make room, or mend the way to the disk or the object store; the task can then be tried again"
 
@@ -276,9 +282,10 @@ def storage_errors(done: str, where: object, name: str | None = None) -> Iterato
         raise
     except Exception as error:
         # Libraries of object stores raise errors of their own beside OSError.
-        reason = error.strerror if isinstance(error, OSError) else None
+        reason = next((words for kind, words in _REASONS.items() if isinstance(error, kind)), type(error).__name__)
+        reason = (error.strerror if isinstance(error, OSError) else None) or reason
         place = f"{where}/{name}" if name is not None else str(where)
-        words, hint = f"{place} cannot be {done}: {reason or type(error).__name__}", _TO_READ
+        words, hint = f"{place} cannot be {done}: {reason}", _TO_READ
         if done not in _LOOKING:
             # Nothing is ever written over in place.
             words, hint = f"{words}. What was complete before stays as it was", _TO_WRITE
@@ -308,7 +315,10 @@ def _put(local: str, target: Any) -> None:
     try:
         target.fs.put_file(local, target.path)
     except FileNotFoundError:
-        # Stores that do have folders, such as SFTP.
+        # Stores that do have folders, such as SFTP, want them made; but never a bucket, by a slip of somebody's pen.
+        root = "/" if target.path.startswith("/") else ""
+        if not target.fs.exists(root + target.path.strip("/").split("/")[0]):
+            raise
         target.fs.makedirs(target.fs._parent(target.path), exist_ok=True)
         target.fs.put_file(local, target.path)
 

@@ -165,6 +165,57 @@ def test_a_store_that_goes_away_is_a_storage_error_whatever_its_library_raises(
     assert folder.read_bytes("a") == b"old"
 
 
+class Server:
+    """A store with real folders, as over SFTP: a file cannot be put where there is none."""
+
+    def __init__(self, folders: set[str]) -> None:
+        self.folders = folders
+        self.files: dict[str, bytes] = {}
+
+    def put_file(self, local: str, path: str) -> None:
+        if self._parent(path) not in self.folders:
+            raise FileNotFoundError(path)
+        self.files[path] = Path(local).read_bytes()
+
+    def exists(self, path: str) -> bool:
+        return path in self.folders
+
+    def makedirs(self, path: str, exist_ok: bool) -> None:
+        self.folders.add(path)
+
+    def _parent(self, path: str) -> str:
+        return path.rpartition("/")[0]
+
+
+class Remote:
+    """A path on such a store."""
+
+    iterdir = open = stat = None
+
+    def __init__(self, fs: Server, path: str) -> None:
+        self.fs = fs
+        self.path = path
+
+    def __truediv__(self, name: str) -> Remote:
+        return Remote(self.fs, f"{self.path}/{name}")
+
+    def __str__(self) -> str:
+        return f"sftp://host{self.path}"
+
+
+def test_folders_are_made_where_a_store_has_such() -> None:
+    server = Server({"/upload"})
+    Folder(Remote(server, "/upload/a/b")).write_bytes("x", b"1")
+    assert server.files == {"/upload/a/b/x": b"1"}
+
+
+def test_a_bucket_is_never_made() -> None:
+    server = Server({"/upload"})
+    with pytest.raises(EspoStorageError, match="there is no such bucket or folder"):
+        Folder(Remote(server, "/uplaod/a")).write_bytes("x", b"1")
+    assert server.folders == {"/upload"}
+
+
 def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(EspoStorageError, match="x cannot be made: File exists"):
