@@ -167,11 +167,11 @@ def led(life: Life) -> Iterator[Life]:
         # Cannot be taken back; does nothing when there is no life.
         sys.addaudithook(_on_audit)
         _Present.hooked = True
-    library_fsync, library_connect = os.fsync, sqlite3.connect
+    library_connect = sqlite3.connect
 
-    def fsync(descriptor: int) -> None:
+    def fsync(_descriptor: int) -> None:
+        # Only a power cut would tell whether it was done.
         life.point("fsync")
-        library_fsync(descriptor)
 
     def connect(database: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
         if life.watches(database):
