@@ -34,18 +34,35 @@ KINDS: Mapping[str, str] = {
     "operators": "Operator",
     "sensors": "Sensor",
     "triggers": "Trigger",
+    "transfers": "Operator",
+}
+
+#: Between which integrations the modules of transfers move records: from the first to the second.
+_TRANSFERS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "object_storage": ((INTEGRATION, "Common IO"),),
+    "partitions": ((INTEGRATION, "Common IO"), (INTEGRATION, "Common SQL")),
+    "sql": ((INTEGRATION, "Common SQL"),),
+    "to_espo": (("Common IO", INTEGRATION), ("Common SQL", INTEGRATION)),
 }
 
 
+def names_one(kind: str) -> str:
+    """Return the pattern of the names of public classes of one kind.
+
+    :param kind: one of :data:`KINDS`.
+    """
+    return rf"(?:Espo\w*|\w+ToEspo){KINDS[kind]}\b"
+
+
 def python_modules(kind: str) -> list[str]:
-    """List the modules that define hooks, operators, sensors or triggers, without importing them.
+    """List the modules that define classes of one kind, such as operators, without importing them.
 
     Modules that only help others (``base`` and those without such a class) are not listed.
 
     :param kind: one of :data:`KINDS`.
     :return: dotted module names, in order; empty where there is none.
     """
-    defines_one = re.compile(rf"^class Espo\w*{KINDS[kind]}\b", re.MULTILINE)
+    defines_one = re.compile(rf"^class {names_one(kind)}", re.MULTILINE)
     return sorted(
         f"{_PACKAGE}.{kind}.{path.stem}"
         for path in (_ROOT / kind).glob("*.py")
@@ -76,7 +93,7 @@ def get_provider_info() -> dict[str, Any]:
     info: dict[str, Any] = {
         "package-name": PACKAGE_NAME,
         "name": INTEGRATION,
-        "description": "Connection, hooks, operators, sensors and triggers for `EspoCRM <https://www.espocrm.com/>`__.",
+        "description": "Connection, hooks, operators, transfers, sensors and triggers for `EspoCRM <https://www.espocrm.com/>`__.",
         "integrations": [
             {
                 "integration-name": INTEGRATION,
@@ -103,8 +120,13 @@ def get_provider_info() -> dict[str, Any]:
         ],
     }
     for kind in KINDS:
-        if modules := python_modules(kind):
+        if kind != "transfers" and (modules := python_modules(kind)):
             info[kind] = [{"integration-name": INTEGRATION, "python-modules": modules}]
+    info["transfers"] = [
+        {"source-integration-name": source, "target-integration-name": target, "python-module": module}
+        for module in python_modules("transfers")
+        for source, target in _TRANSFERS[module.rpartition(".")[2]]
+    ]
     for key, (folder, ending) in _LISTED.items():
         if names := class_names(folder, ending):
             info[key] = names

@@ -8,10 +8,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import re
 import sys
 from pathlib import Path
 
-from airflow_provider_espo.get_provider_info import INTEGRATION, KINDS, PACKAGE_NAME, python_modules
+from airflow_provider_espo.get_provider_info import INTEGRATION, KINDS, PACKAGE_NAME, names_one, python_modules
 
 FILE = Path(__file__).parents[1] / ".airflow-registry.yaml"
 SOURCE_URL = "https://github.com/airflow-provider-espo/airflow-provider-espo"
@@ -22,7 +23,7 @@ def building_blocks(kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in python_modules(kind):
         for class_name, value in inspect.getmembers(importlib.import_module(name), inspect.isclass):
-            if value.__module__ == name and class_name.startswith("Espo") and class_name.endswith(KINDS[kind]):
+            if value.__module__ == name and re.fullmatch(names_one(kind), class_name):
                 found[f"{name}.{class_name}"] = (inspect.getdoc(value) or "").splitlines()[0].rstrip(".")
     return found
 
@@ -32,7 +33,7 @@ def render() -> str:
     head = {
         "package-name": PACKAGE_NAME,
         "display-name": INTEGRATION,
-        "description": "Connection, hooks, operators, sensors and triggers for EspoCRM, and a sandbox to test with",
+        "description": "Connection, hooks, operators, transfers, sensors and triggers for EspoCRM, and a sandbox to test with",
         "docs-url": f"{SOURCE_URL}/blob/main/docs/index.md",
         "source-url": SOURCE_URL,
     }

@@ -72,6 +72,19 @@ def test_the_listed_modules_are_those_of_the_package(kind: str) -> None:
     assert listed == sorted(existing)
 
 
+def test_the_listed_transfers_are_those_of_the_package() -> None:
+    listed = get_provider_info()["transfers"]
+    assert {one["python-module"] for one in listed} == {
+        f"airflow_provider_espo.transfers.{name}" for name in ("object_storage", "partitions", "sql", "to_espo")
+    }
+    for one in listed:
+        importlib.import_module(one["python-module"])
+        ends = {one["source-integration-name"], one["target-integration-name"]}
+        assert "EspoCRM" in ends
+        # Integrations of providers that come with Airflow.
+        assert ends - {"EspoCRM"} <= {"Common IO", "Common SQL"}
+
+
 def test_modules_belong_to_an_integration_that_is_described() -> None:
     info = get_provider_info()
     described = {integration["integration-name"] for integration in info["integrations"]}
