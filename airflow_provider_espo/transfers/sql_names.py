@@ -21,7 +21,7 @@ BESIDE = "__espo_"
 _RESERVED_NAMES = ("sqlite_", "pg_")
 _RESERVED_SCHEMAS = frozenset({"information_schema", "pg_catalog", "mysql", "performance_schema", "sys"})
 _MYSQL_LONGEST_NAME = 64
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+|[^A-Za-z0-9]+")
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def snake_case(name: str) -> str:
 
     :param name: of an attribute.
     """
-    return "_".join(part.lower().strip("_") or "_" for part in _WORD.findall(name)).strip("_") or name
+    return "_".join(_WORD.findall(name)).lower() or name
 
 
 def check_length(name: str, dialect: Any) -> None:

@@ -140,12 +140,16 @@ def _check_key(
     inspector = sa.inspect(engine)
     wanted = next(iter(named))
     found = _found(wanted, there)
-    keys: list[Sequence[str | None]] = [
-        inspector.get_pk_constraint(name.name, schema=name.schema).get("constrained_columns") or []
-    ]
+    keys = [inspector.get_pk_constraint(name.name, schema=name.schema).get("constrained_columns") or []]
     keys += [it["column_names"] for it in inspector.get_unique_constraints(name.name, schema=name.schema)]
-    keys += [it["column_names"] for it in inspector.get_indexes(name.name, schema=name.schema) if it.get("unique")]
-    if found is None or [found] not in [list(key) for key in keys]:
+    # SQLite tells of some constraints by their indexes alone.
+    auto = {"include_auto_indexes": True} if engine.dialect.name == "sqlite" else {}
+    keys += [
+        [str(column) for column in it["column_names"]]
+        for it in inspector.get_indexes(name.name, schema=name.schema, **auto)
+        if it.get("unique") and not any("where" in option for option in it.get("dialect_options", {}))
+    ]
+    if found is None or [found] not in keys:
         raise EspoInputError(
             f"The table {name} has no column {wanted} that is its key",
             hint="Its primary key, or a unique constraint, has to be the id alone",
