@@ -59,7 +59,8 @@ class Preparing:
                 f"None of the first {len(given)} rows has {self.key}, by which records are found",
                 hint=f"The input has {', '.join(sorted(names)[:50])}; columns renames, match_by names another key",
             )
-        if self.operation == "update" and names and names <= set(self.key.names):
+        # Empty cells of CSV may have been left out of all of them.
+        if self.operation == "update" and names and names <= set(self.key.names) and not self.shaping.texts:
             raise EspoInputError("There is nothing to update", hint="The rows hold the key only")
 
     def ready(self, rows: Sequence[tuple[int, Any]]) -> tuple[Lane, list[Outcome]]:

@@ -32,7 +32,7 @@ class Shaping:
     def __init__(self, columns: Mapping[str, str | None] | Sequence[str] | None = None, *, texts: bool = False) -> None:
         self._only: frozenset[str] | None = None
         self._columns: Mapping[str, str | None] = {}
-        self._texts = texts
+        self.texts = texts
         if isinstance(columns, Mapping):
             self._columns = columns
         elif columns is not None:
@@ -71,7 +71,7 @@ class Shaping:
             renamed[name] = value
         if schema is None:
             return renamed
-        return {name: _value(name, value, schema, from_text=self._texts) for name, value in renamed.items()}
+        return {name: _value(name, value, schema, from_text=self.texts) for name, value in renamed.items()}
 
 
 def unwrapped(row: object) -> object:
