@@ -83,7 +83,7 @@ def _text_type(column: Column, dialect: str) -> TypeEngine[Any]:
         return sa.Text()
     length = _LONGEST_WITH_LENGTH if column.kind in {"enum", "email", "phone"} else column.max_length
     if length is not None and max(length, column.max_length or 0) <= _LONGEST_WITH_LENGTH:
-        return sa.String(length)
+        return sa.Unicode(length) if dialect == "mssql" else sa.String(length)
     return _long_text(dialect)
 
 
@@ -91,6 +91,9 @@ def _long_text(dialect: str) -> TypeEngine[Any]:
     import sqlalchemy as sa
     from sqlalchemy.dialects import mysql
 
+    if dialect == "mssql":
+        # Its other texts have the characters of one code page alone, and a question mark for all others.
+        return sa.UnicodeText()
     # MySQL's TEXT ends at 64 KB.
     return mysql.LONGTEXT() if dialect in {"mysql", "mariadb"} else sa.Text()
 

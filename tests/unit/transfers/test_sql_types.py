@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.dialects import mssql, mysql, postgresql
 from sqlalchemy.engine import default
 from sqlalchemy.schema import CreateTable
 
@@ -85,6 +85,15 @@ def test_a_database_without_json_gets_text() -> None:
 
     found = ddl(Other())
     assert (found["teamsIds"], found["name"], found["notes"]) == ("TEXT", "VARCHAR(249)", "TEXT")
+
+
+def test_sql_server_gets_columns_for_every_character() -> None:
+    found = ddl(mssql.dialect())  # type: ignore[no-untyped-call]
+    assert (found["name"], found["notes"], found["at"]) == (
+        "NVARCHAR(249) NULL",
+        "NVARCHAR(max) NULL",
+        "DATETIMEOFFSET NULL",
+    )
 
 
 def test_sqlite_keeps_decimals_as_text_since_it_has_none() -> None:
