@@ -55,8 +55,8 @@ class EspoToObjectStorageOperator(ExtractionOperator):
     :param select: attributes, ``id`` comes along. By default all that the entity type itself holds: no names of linked
         records, no lists of ids, no stars. Attributes that only a single record shows (``emailAddressData``) may be
         named, at the cost of a request for each record. (templated)
-    :param file_format: ``ndjson`` (default), ``csv``, or ``parquet``, which needs pyarrow.
-    :param compression: ``gzip`` or ``None``.
+    :param file_format: ``ndjson`` (default), ``csv``, or ``parquet``, which needs pyarrow. (templated)
+    :param compression: ``gzip`` or ``None``. (templated)
     :param records_per_file: after how many records the next file begins.
     :param overwrite: replace the dataset of another run in this folder. Its files go when the new manifest is there.
     :param incremental_by: only what is new by this attribute since the last run: ``modifiedAt``, ``createdAt``, or
@@ -91,7 +91,12 @@ class EspoToObjectStorageOperator(ExtractionOperator):
 
     result_has_parts = True
     writes_files = ("path",)
-    template_fields: Sequence[str] = (*ExtractionOperator.template_fields, "path")
+    template_fields: Sequence[str] = (
+        *ExtractionOperator.template_fields,
+        "path",
+        "file_format",
+        "compression",
+    )
 
     def __init__(
         self,

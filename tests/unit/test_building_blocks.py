@@ -33,11 +33,11 @@ def classes(*kinds: str) -> Iterator[type[Any]]:
             yield from (
                 one
                 for one in vars(module).values()
-                if inspect.isclass(one) and one.__module__ == name and one.__name__.startswith("Espo")
+                if inspect.isclass(one) and one.__module__ == name and re.match(r"Espo|\w+ToEspo", one.__name__)
             )
 
 
-TASKS = sorted(classes("operators", "sensors"), key=lambda one: one.__name__)
+TASKS = sorted(classes("operators", "sensors", "transfers"), key=lambda one: one.__name__)
 TRIGGERS = list(classes("triggers"))
 
 #: An argument of each name, so that every class can be made.
@@ -59,6 +59,11 @@ ARGUMENTS: dict[str, Any] = {
     "rates": {"EUR": 1.2},
     "to": "somebody@example.com",
     "subject": "Hello",
+    "partitions": 4,
+    "sql_conn_id": "warehouse",
+    "table": "leads",
+    "sql": "SELECT 1",
+    "operation": "update",
     "event": "Lead.create",
     "url": "https://airflow.example.com/espo",
 }
@@ -174,6 +179,21 @@ NOT_TEMPLATED = {
     "silent",
     "revert_on_failure",
     "skip_own",
+    "incremental_by",
+    "lag",
+    "records_per_file",
+    "overwrite",
+    "deleted",
+    "schema_drift",
+    "skip_if_empty",
+    "min_records",
+    "tolerance",
+    "mode",
+    "batch_rows",
+    "create_table",
+    "add_columns",
+    "column_names",
+    "max_deleted_share",
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_espo.get_provider_info import python_modules
 
-MODULES = [name for kind in ("hooks", "operators", "sensors") for name in python_modules(kind)]
+MODULES = [name for kind in ("hooks", "operators", "sensors", "transfers") for name in python_modules(kind)]
 
 # Other providers and plugins of an installation may load anything with airflow.sdk; only what comes after counts.
 CODE = """
@@ -59,11 +59,16 @@ def loaded() -> list[str]:
         "aiohttp",
         "pandas",
         "pyarrow",
+        "msgspec",
+        "sqlalchemy",
         "starlette",
         "uvicorn",
         "airflow.triggers",
         "airflow_provider_espo.client.sync",
         "airflow_provider_espo.client.aio",
+        "airflow_provider_espo.client.operations",
+        "airflow_provider_espo.client.dataset",
+        "airflow_provider_espo.client.extraction",
         "airflow_provider_espo.triggers",
         "airflow_provider_espo.sandbox",
         "airflow_provider_espo.testing",
@@ -79,7 +84,7 @@ def test_nothing_beyond_the_standard_library_and_airflow_is_loaded(loaded: list[
 
 
 def test_every_kind_of_module_is_looked_at() -> None:
-    assert {name.split(".")[1] for name in MODULES} >= {"hooks", "operators", "sensors"}
+    assert {name.split(".")[1] for name in MODULES} >= {"hooks", "operators", "sensors", "transfers"}
 
 
 def test_the_check_sees_what_it_looks_for() -> None:
