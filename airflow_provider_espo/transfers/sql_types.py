@@ -89,11 +89,11 @@ def _text_type(column: Column, dialect: str) -> TypeEngine[Any]:
 
 def _long_text(dialect: str) -> TypeEngine[Any]:
     import sqlalchemy as sa
-    from sqlalchemy.dialects import mysql
+    from sqlalchemy.dialects import mssql, mysql
 
     if dialect == "mssql":
         # Its other texts have the characters of one code page alone, and a question mark for all others.
-        return sa.UnicodeText()
+        return mssql.NVARCHAR()
     # MySQL's TEXT ends at 64 KB.
     return mysql.LONGTEXT() if dialect in {"mysql", "mariadb"} else sa.Text()
 
