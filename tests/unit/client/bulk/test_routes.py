@@ -9,10 +9,10 @@ import pytest
 from airflow_provider_espo.client.bulk.routes import Facts, candidates, check_route, choose, obstacle
 from airflow_provider_espo.client.errors import EspoInputError
 
-NEW = {"operation": "upsert", "rows": 500, "importable": 500, "match_by": ("emailAddress",)}
-CREATE = {**NEW, "operation": "create", "on_duplicate": "force"}
-UPDATE = {"operation": "update", "rows": 500, "match_by": ("id",), "same_values": True}
-DELETE = {"operation": "delete", "rows": 500, "match_by": ("id",)}
+NEW: dict[str, Any] = {"operation": "upsert", "rows": 500, "importable": 500, "match_by": ("emailAddress",)}
+CREATE: dict[str, Any] = {**NEW, "operation": "create", "on_duplicate": "force"}
+UPDATE: dict[str, Any] = {"operation": "update", "rows": 500, "match_by": ("id",), "same_values": True}
+DELETE: dict[str, Any] = {"operation": "delete", "rows": 500, "match_by": ("id",)}
 
 
 @pytest.mark.parametrize(
