@@ -71,10 +71,7 @@ def extracted(folder: Folder, entity_type: str, file_format: FileFormat) -> list
 
 @pytest.mark.parametrize("entity_type", TYPES)
 def test_all_formats_hold_the_same_records(crm: SandboxCrm, local: Folder, entity_type: str) -> None:
-    found = [
-        extracted(Folder(local / name), entity_type, FileFormat(name))  # type: ignore[arg-type]
-        for name in ("ndjson", "csv", "parquet")
-    ]
+    found = [extracted(Folder(local / name), entity_type, FileFormat(name)) for name in ("ndjson", "csv", "parquet")]
     assert len(found[0]) == len(crm.asker.as_user("admin").find(entity_type, maxSize=200)["list"])
     assert found[0]
     assert found[1] == found[0]
