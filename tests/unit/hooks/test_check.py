@@ -147,13 +147,13 @@ def test_a_test_does_not_wait_for_the_request_budget_or_long_time_outs(
     connect(extra={"requests_per_second": 0.001, "timeout": 600, "connect_timeout": 600})
     waits: list[Any] = []
     monkeypatch.setattr("time.sleep", waits.append)
-    send = requests.Session.request
+    send = requests.Session.send
 
     def note_the_time_out(self: requests.Session, *args: Any, **kwargs: Any) -> requests.Response:
         waits.extend(kwargs["timeout"])
         return send(self, *args, **kwargs)
 
-    monkeypatch.setattr(requests.Session, "request", note_the_time_out)
+    monkeypatch.setattr(requests.Session, "send", note_the_time_out)
     assert EspoHook().test_connection()[0]
     assert max(waits) <= 10
 
