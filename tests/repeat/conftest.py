@@ -48,8 +48,8 @@ def stage(credentials: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def connections(credentials: dict[str, Any]) -> dict[str, str]:
-    """The connections ``espo_default`` of an API user and ``espo_admin``, as Airflow reads them."""
+def connections(credentials: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The connections ``espo_default`` of an API user, ``espo_admin`` and one to a database, as Airflow reads them."""
     host = {"conn_type": "espo", "host": credentials["base_url"]}
     admin = {
         "login": credentials["admin_user"],
@@ -59,6 +59,9 @@ def connections(credentials: dict[str, Any]) -> dict[str, str]:
     return {
         "AIRFLOW_CONN_ESPO_DEFAULT": json.dumps({**host, "password": credentials["api_key"]}),
         "AIRFLOW_CONN_ESPO_ADMIN": json.dumps({**host, **admin}),
+        "AIRFLOW_CONN_WAREHOUSE": json.dumps(
+            {"conn_type": "sqlite", "host": str(tmp_path_factory.mktemp("warehouse") / "warehouse.db")}
+        ),
     }
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.repeat import scenarios_files, scenarios_mail, scenarios_records, scenarios_webhooks, scenarios_work
+from tests.repeat import (
+    scenarios_files,
+    scenarios_mail,
+    scenarios_records,
+    scenarios_sql,
+    scenarios_webhooks,
+    scenarios_work,
+)
 from tests.repeat.harness import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -11,6 +18,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *scenarios_files.SCENARIOS,
     *scenarios_mail.SCENARIOS,
     *scenarios_webhooks.SCENARIOS,
+    *scenarios_sql.SCENARIOS,
 )
 BY_TITLE = {scenario.title: scenario for scenario in SCENARIOS}
 assert len(BY_TITLE) == len(SCENARIOS), "two scenarios have the same title"
