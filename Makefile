@@ -10,7 +10,7 @@ $(shell mkdir -p .tmp)
 export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test airflow lint types unit contract repeat system sandbox bench clean
+.PHONY: help demo test airflow lint types unit contract repeat kill kill-quick system sandbox bench clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -19,7 +19,7 @@ help: ## what can be made
 demo: $(STAMP) ## a file of leads goes into the CRM by a real Airflow DAG, and a report comes out
 	@$(BIN)/python -m dev.demo
 
-test: lint types unit contract repeat system ## all checks and tests
+test: lint types unit contract repeat kill-quick system ## all checks and tests
 
 airflow: $(STAMP) ## a local Airflow with the sandbox behind it, to look at in a browser
 	@$(BIN)/python -m dev.airflow_ui
@@ -43,6 +43,13 @@ contract: $(STAMP)
 
 repeat: $(STAMP) ## every task killed at every request it sends, and tried again
 	$(BIN)/python -m pytest -q -n 2 tests/repeat
+
+kill-quick: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 tests/kill
+
+SEED ?= 1
+kill: $(STAMP) ## extractions, loads and bulk writes killed at a thousand random points (SEED=...), and 20 processes
+	ESPO_KILL_SEED=$(SEED) ESPO_KILL_DEATHS=1000 ESPO_KILL_SIGKILLS=24 $(BIN)/python -m pytest -q -n 2 tests/kill
 
 system: $(STAMP)
 	$(BIN)/python -m pytest -q tests/system

@@ -7,13 +7,13 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.kill.crm import LivingCrm
 from tests.kill.driver import Case
 from tests.kill.lives import Life
-from tests.unit.crm import Crm, answering
 
 
 class CrmCase(Case):
@@ -25,12 +25,16 @@ class CrmCase(Case):
 
     def __init__(self, chance: random.Random, folder: Path) -> None:
         super().__init__(chance, folder)
-        self.crm = LivingCrm()
+        self.crm = self.new_crm()
         #: With one at a time a seed gives the very same history.
         self.workers = chance.choice((1, 1, 3))
         #: How likely somebody does something at a point of a task, and how many seconds late it may be committed.
         self.restless = 0.0
         self.late = 0.0
+
+    def new_crm(self) -> Any:
+        """Return the CRM: a :class:`LivingCrm` or a :class:`ServedCrm`."""
+        return LivingCrm()
 
     def lives(self, life: Life) -> None:
         self.crm.life = life
@@ -41,11 +45,12 @@ class CrmCase(Case):
 
     @contextmanager
     def set_up(self) -> Iterator[None]:
-        fields = {"conn_type": "espo", "host": Crm.url, "password": self.crm.credentials["api_key"]}
-        connection = json.dumps({**fields, "extra": {"max_workers": self.workers}})
-        with pytest.MonkeyPatch.context() as patch, answering(self.crm):
-            patch.setenv("AIRFLOW_CONN_ESPO_DEFAULT", connection)
-            try:
-                yield
-            finally:
-                self.crm.sandbox.close()
+        with pytest.MonkeyPatch.context() as patch, self.crm.serving():
+            for name, value in self.connections().items():
+                patch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(value))
+            yield
+
+    def connections(self) -> dict[str, dict[str, Any]]:
+        """Return the Airflow connections that the tasks need, by id."""
+        fields = {"conn_type": "espo", "host": self.crm.url, "password": self.crm.credentials["api_key"]}
+        return {"espo_default": {**fields, "extra": {"max_workers": self.workers}}}

@@ -14,8 +14,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from airflow_provider_espo.operators.bulk import EspoBulkWriteOperator
 from tests.kill.cases import CrmCase
 from tests.kill.datasets import local_files
@@ -38,11 +36,12 @@ class BulkCase(CrmCase):
 
     @contextmanager
     def set_up(self) -> Iterator[None]:
-        source = json.dumps({"conn_type": "sqlite", "host": str(self._source_database)})
         # Whoever waits for a job of EspoCRM's makes the time pass.
-        with pytest.MonkeyPatch.context() as patch, super().set_up(), self.crm.waiting():
-            patch.setenv("AIRFLOW_CONN_SOURCE", source)
+        with super().set_up(), self.crm.waiting():
             yield
+
+    def connections(self) -> dict[str, dict[str, Any]]:
+        return {**super().connections(), "source": {"conn_type": "sqlite", "host": str(self._source_database)}}
 
     @property
     def _source_database(self) -> Path:

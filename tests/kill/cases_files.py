@@ -11,7 +11,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_espo.transfers.object_storage import EspoToObjectStorageOperator
 from tests.kill import datasets
-from tests.kill.bucket import CONN_ID, attached
+from tests.kill.bucket import CONN_ID, Bucket, attached
 from tests.kill.cases import CrmCase
 from tests.kill.driver import Lead
 from tests.kill.lives import Life
@@ -28,7 +28,7 @@ class FilesCase(CrmCase):
 
     def __init__(self, chance: random.Random, folder: Path) -> None:
         super().__init__(chance, folder)
-        self.bucket = attached() if chance.random() < 0.3 else None
+        self.bucket = self.new_bucket()
         self.form: dict[str, Any] = {
             "file_format": chance.choice(("ndjson", "csv", "parquet")),
             "compression": chance.choice((None, "gzip")),
@@ -37,6 +37,10 @@ class FilesCase(CrmCase):
         #: The dataset as it was when somebody last looked, and how often it became another one.
         self.seen: dict[str, bytes | None] = {}
         self.switches = 0
+
+    def new_bucket(self) -> Bucket | None:
+        """Return the object store; ``None`` where files go to the disk."""
+        return attached() if self.chance.random() < 0.3 else None
 
     def lives(self, life: Life) -> None:
         super().lives(life)

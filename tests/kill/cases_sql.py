@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
 from airflow.sdk import Asset
 
 from airflow_provider_espo.transfers.sql import EspoToSqlOperator
@@ -33,12 +31,8 @@ class SqlCase(CrmCase):
         self.database = self.world.databases / "warehouse.sqlite"
         self.outlets = [Asset("espo://crm.example.com/Lead")] if chance.random() < 0.7 else []
 
-    @contextmanager
-    def set_up(self) -> Iterator[None]:
-        connection = json.dumps({"conn_type": "sqlite", "host": str(self.database)})
-        with pytest.MonkeyPatch.context() as patch, super().set_up():
-            patch.setenv("AIRFLOW_CONN_WAREHOUSE", connection)
-            yield
+    def connections(self) -> dict[str, dict[str, Any]]:
+        return {**super().connections(), "warehouse": {"conn_type": "sqlite", "host": str(self.database)}}
 
     def table(self) -> dict[str, dict[str, Any]] | None:
         """Return the table's rows by id; ``None`` if there is no table."""

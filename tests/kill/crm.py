@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+from airflow_provider_espo.sandbox import http
+from airflow_provider_espo.sandbox.application import Sandbox
+from airflow_provider_espo.sandbox.http import Request
+from airflow_provider_espo.sandbox.server import SandboxServer
 from tests.kill.lives import Life
-from tests.unit.crm import Reply, Sent
+from tests.unit.crm import Reply, Sent, answering
+from tests.unit.sandbox.asking import Asker
 from tests.unit.sandbox_crm import SandboxCrm
 
 FORMAT = "%Y-%m-%d %H:%M:%S"
@@ -18,20 +24,13 @@ ENTITY_TYPE = "Lead"
 _STATUSES = ("New", "Assigned", "In Process")
 
 
-class LivingCrm(SandboxCrm):
-    """A CRM whose answers are points of the task's life.
+class People:
+    """Other people, who work in the CRM past everything that is being tested."""
 
-    :param skew: how far its clock is ahead of ours.
-    """
-
-    def __init__(self, skew: timedelta = timedelta()) -> None:
-        self.ahead = skew
-        super().__init__()
-        self.life = Life()
-        self._numbers = 0
-        self._one_at_a_time = threading.RLock()
-        self.before = self._arrives
-        self.after = self._goes_out
+    sandbox: Sandbox
+    #: How far the CRM's clock is ahead of ours.
+    ahead: timedelta
+    _numbers = 0
 
     @property
     def now(self) -> datetime:
@@ -42,25 +41,15 @@ class LivingCrm(SandboxCrm):
     def now(self, value: datetime) -> None:
         """It goes on by itself."""
 
+    @property
+    def date(self) -> str:
+        """The CRM's time as web servers tell it."""
+        return format_datetime(self.now.replace(microsecond=0), usegmt=True)
+
     def pass_time(self, seconds: float) -> None:
         """Let time pass."""
         self.ahead += timedelta(seconds=seconds)
         self.sandbox.jobs.run_due()
-
-    def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Answer a request, with the time as every web server does."""
-        date = format_datetime(self.now.replace(microsecond=0), usegmt=True)
-        with self._one_at_a_time:
-            reply = super().answer(method, url, headers, body)
-        return Reply(reply.status, reply.body, {"Date": date, **reply.headers})
-
-    def _arrives(self, sent: Sent) -> None:
-        self.life.point(f"{sent.method} {sent.path} >")
-
-    def _goes_out(self, sent: Sent) -> None:
-        self.life.point(f"{sent.method} {sent.path} <")
-
-    # --- what other people do ---
 
     def add(self, count: int, *, moments: Sequence[str] = ()) -> list[str]:
         """Create records.
@@ -115,3 +104,86 @@ class LivingCrm(SandboxCrm):
         else:
             self.remove(chance.choice(ids))
         return what
+
+
+class LivingCrm(People, SandboxCrm):
+    """A CRM in this process whose answers are points of the task's life."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+        super().__init__()
+        self.life = Life()
+        self._one_at_a_time = threading.RLock()
+        self.before = self._arrives
+        self.after = self._goes_out
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Answer to tasks of this process."""
+        with answering(self):
+            try:
+                yield
+            finally:
+                self.sandbox.close()
+
+    def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Answer a request."""
+        date = self.date
+        with self._one_at_a_time:
+            reply = super().answer(method, url, headers, body)
+        return Reply(reply.status, reply.body, {"Date": date, **reply.headers})
+
+    def _arrives(self, sent: Sent) -> None:
+        self.life.point(f"{sent.method} {sent.path} >")
+
+    def _goes_out(self, sent: Sent) -> None:
+        self.life.point(f"{sent.method} {sent.path} <")
+
+
+class ServedCrm(People):
+    """A CRM in this process that answers to others, on a port of its own."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+        self._server = SandboxServer(clock=lambda: self.now, job_delay=0)
+        # The CRM's time is not ours.
+        self._server._server.config.date_header = False
+        self.sandbox = self._server.sandbox
+        self.credentials = self._server.credentials
+        self.asker = Asker(self.sandbox, self.credentials, {"X-Api-Key": self.credentials["api_key"]})
+        self.url = self._server.url
+        #: Called at every request.
+        self.meanwhile: Callable[[], object] = bool
+        self._handle = self.sandbox.handle
+        self._idle = threading.Condition()
+        self._busy = 0
+        self.sandbox.handle = self._answer  # type: ignore[method-assign]
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Answer to tasks of other processes."""
+        with self._server:
+            yield
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """Background jobs are done at once: nobody waits."""
+        return nullcontext()
+
+    def rest(self) -> None:
+        """Wait until everything is done that a process had sent before it ended."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._busy)
+
+    def _answer(self, request: Request) -> http.Reply:
+        with self._idle:
+            self._busy += 1
+        try:
+            self.meanwhile()
+            date = self.date
+            reply = self._handle(request)
+            reply.headers["Date"] = date
+            return reply
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()

@@ -6,8 +6,12 @@ forks runs the task. Run as ``python -m tests.kill.processes FOLDER``; orders an
 
 from __future__ import annotations
 
+import base64
+import importlib
 import json
 import os
+import pickle
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -17,32 +21,41 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-from airflow.sdk._shared.module_loading import import_string
+from airflow.sdk import BaseOperator
 
+from airflow_provider_espo import client, operators, transfers
 from tests.kill.lives import Life
 from tests.kill.world import World
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Order:
     """A try.
 
-    :param operator: path of the operator's class.
-    :param arguments: its arguments.
+    :param task: the operator, pickled, in Base64.
     :param folder: of the world.
+    :param stores: whether the world's Airflow has state stores.
+    :param connections: Airflow connections, as variables of the environment.
     :param number: of the try.
+    :param ti: more that the task instance has.
     :param at_point: number of the point at which the process is killed.
-    :param at_call: number of the call of a Python function at which it is killed.
+    :param at_call: number of the call of a Python function at which it is killed; 0 to count them only.
     """
 
-    operator: str
-    arguments: Mapping[str, Any]
+    task: str
     folder: str
-    number: int = 1
-    run_id: str = "run"
-    map_index: int = -1
+    stores: bool
+    connections: Mapping[str, str]
+    number: int
+    run_id: str
+    ti: Mapping[str, Any]
     at_point: int | None = None
     at_call: int | None = None
+
+
+def pickled(task: BaseOperator) -> str:
+    """Return an operator as text."""
+    return base64.b64encode(pickle.dumps(task)).decode()
 
 
 @dataclass(frozen=True)
@@ -65,16 +78,14 @@ class Processes:
     """The helper, seen from the test.
 
     :param folder: folder for what tries leave behind.
-    :param connections: the Airflow connections, as variables of the environment.
     """
 
-    def __init__(self, folder: Path, connections: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self._helper = subprocess.Popen(
             [sys.executable, "-m", "tests.kill.processes", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **connections},
         )
         assert self._helper.stdin is not None
         assert self._helper.stdout is not None
@@ -110,10 +121,11 @@ class _Calls:
         sys.setprofile(self._on_event)
 
     def _on_event(self, _frame: object, event: str, _argument: object) -> None:
-        if event == "call":
-            self.count += 1
-            if self.count == self._at:
-                kill_this_process()
+        if event != "call":
+            return
+        self.count += 1
+        if self.count == self._at:
+            kill_this_process()
 
 
 def kill_this_process() -> None:
@@ -123,6 +135,7 @@ def kill_this_process() -> None:
 
 def serve(folder: Path) -> None:
     """Fork for each order, wait, and answer."""
+    _import_all()
     said = folder / "said.json"
     for line in sys.stdin:
         said.write_text("{}", encoding="utf-8")
@@ -136,23 +149,34 @@ def serve(folder: Path) -> None:
         print(json.dumps({"signal": ended_by, **json.loads(said.read_text(encoding="utf-8"))}), flush=True)
 
 
+def _import_all() -> None:
+    """Import what tasks import when they run, once for all of them."""
+    for package in (client, operators, transfers):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    importlib.import_module("pyarrow.parquet")
+    importlib.import_module("airflow.providers.sqlite.hooks.sqlite")
+
+
 def _play(order: Order, said: Path) -> None:
     code = 1
     try:
         # Where the answers go, nothing else may be written.
         os.dup2(2, 1)
-        world = World(Path(order.folder))
+        os.environ.update(order.connections)
+        world = World(Path(order.folder), stores=order.stores)
         life = Life(order.at_point, folders=world.folders, die=kill_this_process)
-        task = import_string(order.operator)(task_id="task", **order.arguments)
+        task = pickle.loads(base64.b64decode(order.task))
         calls = _Calls(order.at_call)
-        calls.watch()
-        result = world.life(task, life, run_id=order.run_id, number=order.number, map_index=order.map_index)
+        if order.at_call is not None:
+            calls.watch()
+        result = world.life(task, life, run_id=order.run_id, number=order.number, **order.ti)
         sys.setprofile(None)
         found = {"result": result, "points": len(life.passed), "calls": calls.count}
         said.write_text(json.dumps(found), encoding="utf-8")
         code = 0
     except BaseException as error:
-        print(f"{order.operator}: {error!r}", file=sys.stderr, flush=True)
+        print(f"{order.run_id}: {error!r}", file=sys.stderr, flush=True)
     os._exit(code)
 
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from tests.kill.driver import SEED
+
 PROPERTY: Final = "espo_kill"
 
 
@@ -21,4 +23,5 @@ def lines(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{one['deaths']:5} deaths, {one['histories']:4} playings  {one['title']}  ({where})"
         every.update(one["where"])
         deaths += one["deaths"]
+    yield f"ESPO_KILL_SEED={SEED}"
     yield f"{deaths:5} deaths in all: " + ", ".join(f"{kind} {count}" for kind, count in every.most_common())
