@@ -35,7 +35,7 @@ class EspoBulkWriteOperator(BulkWriteTask):
     :param rows: the records: a list of dicts, attributes by name. For some thousand, as they go through XCom or the DAG
         file. (templated)
     :param path: instead of rows: a file (NDJSON, CSV or Parquet; ``.gz``), a folder of them, or a dataset that
-        :class:`EspoToObjectStorageOperator` wrote. Local path, URL of an object store (``s3://conn_id@bucket/key``), or
+        ``EspoToObjectStorageOperator`` wrote. Local path, URL of an object store (``s3://conn_id@bucket/key``), or
         ``ObjectStoragePath``. (templated)
     :param file_format: ``ndjson``, ``csv`` or ``parquet``; by default the file's name tells. (templated)
     :param empty_cells: of CSV: ``leave`` (default) sets nothing, ``clear`` sets no value. (templated)
@@ -107,7 +107,7 @@ class EspoBulkWriteOperator(BulkWriteTask):
 
         :raises EspoInputError: none or several of ``rows``, ``path`` and ``sql`` were given.
         """
-        from airflow_provider_espo.operators.bulk_sources import from_list, from_path, from_query
+        from airflow_provider_espo.operators.bulk_sources import from_list, from_path
 
         given = [name for name in ("rows", "path", "sql") if getattr(self, name) is not None]
         if len(given) != 1:
@@ -118,5 +118,7 @@ class EspoBulkWriteOperator(BulkWriteTask):
         if self.path is not None:
             return from_path(self.path, self.file_format, self.empty_cells)
         if self.sql is not None:
+            from airflow_provider_espo.transfers.query import from_query
+
             return from_query(self.sql, self.sql_conn_id, self.sql_parameters)
         return from_list(self.rows)

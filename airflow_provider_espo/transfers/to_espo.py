@@ -22,7 +22,7 @@ class ObjectStorageToEspoOperator(BulkWriteTask):
     :param entity_type: entity type, such as ``Lead``. (templated)
     :param operation: ``create``, ``update`` (only what differs is sent), ``upsert`` or ``delete``. (templated)
     :param path: a file (NDJSON, CSV or Parquet; ``.gz``), a folder of them, or a dataset that
-        :class:`EspoToObjectStorageOperator` wrote. Local path, URL of an object store (``s3://conn_id@bucket/key``), or
+        ``EspoToObjectStorageOperator`` wrote. Local path, URL of an object store (``s3://conn_id@bucket/key``), or
         ``ObjectStoragePath``. (templated)
     :param file_format: ``ndjson``, ``csv`` or ``parquet``; by default the file's name tells. (templated)
     :param empty_cells: of CSV: ``leave`` (default) sets nothing, ``clear`` sets no value. (templated)
@@ -100,7 +100,8 @@ class SqlToEspoOperator(BulkWriteTask):
     :return: ``{"created", "updated", "unchanged", "deleted", "skipped", "missing", "failed", "results_path",
         "route"}``.
     :raises EspoShortfallError: more rows failed than may; the others were written.
-    :raises EspoInputError: the query fails, no key, a route that cannot be gone, other rows than in an earlier try.
+    :raises EspoStorageError: the query fails.
+    :raises EspoInputError: no such connection, no key, a route that cannot be gone, other rows than in an earlier try.
     :raises EspoUnknownNameError: a column that is no attribute.
     """
 
@@ -123,6 +124,6 @@ class SqlToEspoOperator(BulkWriteTask):
 
     def open_source(self) -> Source:
         """Return the rows."""
-        from airflow_provider_espo.operators.bulk_sources import from_query
+        from airflow_provider_espo.transfers.query import from_query
 
         return from_query(self.sql, self.sql_conn_id, self.sql_parameters)
