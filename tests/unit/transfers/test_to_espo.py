@@ -19,7 +19,7 @@ from tests.unit.running import run_task
 from tests.unit.sandbox_crm import SandboxCrm
 from tests.unit.transfers.databases import CONN_ID, Database, databases
 
-BY_EMAIL = {"match_by": ["emailAddress"]}
+BY_EMAIL: dict[str, Any] = {"match_by": ["emailAddress"]}
 
 
 @pytest.fixture
