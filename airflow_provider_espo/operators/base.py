@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +37,9 @@ class EspoTask:
 
     #: Names of attributes that hold the path of a file that the task writes.
     writes_files: ClassVar[tuple[str, ...]] = ()
+
+    #: Tables of databases that the task has written, in OpenLineage's words: set while it runs.
+    tables_written: Sequence[Mapping[str, str]] = ()
 
     #: Whether the result is a small dict, whose parts downstream tasks take one by one: ``task.output["id"]``.
     result_has_parts: ClassVar[bool] = False
@@ -95,12 +98,11 @@ class EspoTask:
         from airflow_provider_espo.operators import lineage
 
         self.facts = lineage.facts_of(result, is_record=not self.result_has_parts)
-        if self.writes:
-            try:
-                lineage.tell_outlets(self, context)
-            except Exception:
-                # The work is done: a failure now would have it done again.
-                logging.getLogger(__name__).exception("The outlets' events go without counts")
+        try:
+            lineage.tell_outlets(self, context)
+        except Exception:
+            # The work is done: a failure now would have it done again.
+            logging.getLogger(__name__).exception("The outlets' events go without counts")
 
 
 def _noting(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.links.espo import EspoListLink
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.paths import file_at
 from airflow_provider_espo.operators.tries import earlier_tries_since, generation
@@ -30,6 +31,7 @@ Columns: TypeAlias = "Mapping[str, str | None] | Sequence[str] | None"
 class BulkWriteTask(EspoOperator):
     """Base of tasks that write many rows; what its arguments mean is said there."""
 
+    operator_extra_links = (EspoListLink(),)
     result_has_parts = True
     writes = ("entity_type",)
     template_fields: Sequence[str] = (

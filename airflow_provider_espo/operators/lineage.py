@@ -33,8 +33,13 @@ _NUMBERS = (
 )
 #: Those among them that say that something was changed, where there is no count.
 _CHANGES = ("created", "updated", "deleted", "linked", "unlinked", "followed", "unfollowed")
+#: Databases that OpenLineage calls otherwise than SQLAlchemy, and the ports they have by themselves.
+_BACKENDS: Mapping[str, str] = {"postgresql": "postgres", "mariadb": "mysql"}
+_PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
 #: Actions that changed nothing.
 _IDLE = frozenset({"unchanged", "skipped", "missing"})
+#: Numbers of what went out of the CRM: records, files, bytes (``size`` of one file), and records found deleted.
+_WENT_OUT = ("records", "files", "bytes", "size", "deleted")
 #: What else is remembered of a result: ids, and where files are. Never values of records.
 _REMEMBERED = ("id", "action", "job_id", "lead_id", "account_id", "contact_id", "opportunity_id", "path", "dry_run")
 
@@ -52,7 +57,7 @@ def facts_of(result: object, *, is_record: bool) -> dict[str, Any]:
     if is_record:
         return {"id": result.get("id"), "count": 1}
     facts = {name: result[name] for name in _REMEMBERED if name in result}
-    facts |= {name: result[name] for name in _NUMBERS if _is_number(result.get(name))}
+    facts |= {name: result[name] for name in (*_NUMBERS, *_WENT_OUT) if _is_number(result.get(name))}
     if isinstance(notes := result.get("note_ids"), list):
         facts["count"] = len(notes)
     return facts
@@ -74,7 +79,10 @@ def counts_of(facts: Mapping[str, Any]) -> dict[str, int]:
 
 
 def tell_outlets(task: EspoTask, context: Context) -> None:
-    """Put into the events of the task's outlets of EspoCRM what was done to how many records, or to which one.
+    """Put into the events of the task's outlets what was done to how many records, or to which one.
+
+    Outlets of EspoCRM are told what was written to their entity type. Others are told what went out to them, by a task
+    that writes to nothing in EspoCRM.
 
     :param task: a task that is done.
     :param context: Airflow's context.
@@ -84,15 +92,18 @@ def tell_outlets(task: EspoTask, context: Context) -> None:
         return
     from airflow.sdk import Asset
 
+    facts = task.facts or {}
     written = task.records_written()
-    record_id = (task.facts or {}).get("id")
+    went_out = {name: facts[name] for name in _WENT_OUT if name in facts} if not task.writes else {}
     for outlet in getattr(task, "outlets", None) or ():
-        if isinstance(outlet, Asset) and outlet.uri.startswith(f"{SCHEME}://"):
-            counts = written.get(namespace_and_name(outlet.uri)[1])
-            if counts:
-                events[outlet].extra.update(counts)
-                if record_id is not None:
-                    events[outlet].extra["id"] = record_id
+        if not isinstance(outlet, Asset):
+            continue
+        if not outlet.uri.startswith(f"{SCHEME}://"):
+            events[outlet].extra.update(went_out)
+        elif counts := written.get(namespace_and_name(outlet.uri)[1]):
+            events[outlet].extra.update(counts)
+            if facts.get("id") is not None:
+                events[outlet].extra["id"] = facts["id"]
 
 
 def entity_types(task: EspoTask, names: Iterable[str]) -> list[str]:
@@ -115,10 +126,10 @@ def _entity_type_in(task: EspoTask, attribute: str) -> str | None:
 
 
 def facets(task: EspoTask) -> Any:
-    """Return what OpenLineage is told about a task; ``None`` where it is not there, or nothing is known.
+    """Return what OpenLineage is told about a task; ``None`` where it is not there.
 
     Asks nobody: OpenLineage calls it in a process of its own, which cannot talk to Airflow. So a task that ended before
-    it got its connection has no datasets.
+    it got its connection has no datasets of EspoCRM.
 
     :param task: a task that has run.
     """
@@ -127,30 +138,29 @@ def facets(task: EspoTask) -> Any:
         from airflow.providers.openlineage.extractors import OperatorLineage
     except ImportError:
         return None
-    config = _config(task)
-    if config is None:
-        return None
-    count = (task.facts or {}).get("count")
-    inputs = [
-        InputDataset(**_name(config, one), facets=_schema_facet(task, one), inputFacets=_statistics(count, read=True))
-        for one in entity_types(task, task.reads)
-    ]
-    outputs = [
-        OutputDataset(
-            **_name(config, one),
-            facets=_schema_facet(task, one),
-            outputFacets=_statistics(counts.get("count")),
-        )
-        for one, counts in task.records_written().items()
-    ]
+    facts = task.facts or {}
+    read = facts.get("count", facts.get("records"))
+    inputs = [InputDataset(**one, inputFacets=_statistics(read, read=True)) for one in _of_espo(task, task.reads)]
     inputs += [InputDataset(**one) for one in _files(task, task.reads_files)]
-    outputs += [OutputDataset(**one) for one in _files(task, task.writes_files)]
+    written = task.records_written()
+    outputs = [
+        OutputDataset(**one, outputFacets=_statistics(written[one["name"]].get("count")))
+        for one in _of_espo(task, written)
+    ]
+    went_out = _statistics(facts.get("records"), size=facts.get("bytes", facts.get("size")))
+    outputs += [
+        OutputDataset(**one, outputFacets=went_out) for one in (*_files(task, task.writes_files), *task.tables_written)
+    ]
     return OperatorLineage(inputs=inputs, outputs=outputs)
 
 
-def _name(config: ClientConfig, entity_type: str) -> dict[str, Any]:
-    namespace, name = namespace_and_name(asset_uri(config.site_url, entity_type))
-    return {"namespace": namespace, "name": name}
+def _of_espo(task: EspoTask, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    config = _config(task)
+    if config is None:
+        return
+    for entity_type in entity_types(task, names):
+        namespace, name = namespace_and_name(asset_uri(config.site_url, entity_type))
+        yield {"namespace": namespace, "name": name, "facets": _schema_facet(task, entity_type)}
 
 
 def _config(task: EspoTask) -> ClientConfig | None:
@@ -181,8 +191,8 @@ def _schema_facet(task: EspoTask, entity_type: str) -> dict[str, Any]:
     return {"schema": SchemaDatasetFacet(fields=fields)}
 
 
-def _statistics(count: int | None, *, read: bool = False) -> dict[str, Any]:
-    if count is None:
+def _statistics(count: int | None, *, size: int | None = None, read: bool = False) -> dict[str, Any]:
+    if count is None and size is None:
         return {}
     if read:
         try:
@@ -192,7 +202,7 @@ def _statistics(count: int | None, *, read: bool = False) -> dict[str, Any]:
         return {"inputStatistics": InputStatisticsInputDatasetFacet(rowCount=count)}
     from airflow.providers.common.compat.openlineage.facet import OutputStatisticsOutputDatasetFacet
 
-    return {"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=count)}
+    return {"outputStatistics": OutputStatisticsOutputDatasetFacet(rowCount=count, size=size)}
 
 
 def _files(task: EspoTask, names: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -216,6 +226,23 @@ def file_dataset(path: str) -> dict[str, str]:
     if parts.scheme == "file":
         return {"namespace": f"file://{parts.netloc}", "name": parts.path or "/"}
     return {"namespace": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", "name": parts.path.lstrip("/") or "/"}
+
+
+def table_dataset(engine: Any, table: str, schema: str | None) -> dict[str, str]:
+    """Return namespace and name of a table, as OpenLineage names it.
+
+    :param engine: SQLAlchemy's engine, which has talked to the database.
+    :param table: name of the table.
+    :param schema: its schema; the database's own by default.
+    """
+    url, backend = engine.url, engine.url.get_backend_name()
+    schema = schema or getattr(engine.dialect, "default_schema_name", None)
+    # In MySQL and its like a schema is a database.
+    parts = (schema or url.database, table) if backend in ("mysql", "mariadb") else (url.database, schema, table)
+    port = url.port or _PORTS.get(backend)
+    host = "" if url.host is None else f"{url.host}:{port}" if port else url.host
+    name = ".".join(str(part) for part in parts if part)
+    return {"namespace": f"{_BACKENDS.get(backend, backend)}://{host}", "name": name}
 
 
 def _is_number(value: object) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.client.errors import EspoError, EspoInputError
+from airflow_provider_espo.links.espo import EspoListLink
 from airflow_provider_espo.operators.base import EspoOperator
 from airflow_provider_espo.operators.rendered import whole_number
 
@@ -36,7 +37,7 @@ class FilteringOperator(EspoOperator):
     :param page_size: records a request, the connection's by default.
     """
 
-    reads = ("entity_type",)
+    operator_extra_links = (EspoListLink(),)
     template_fields: Sequence[str] = (
         "espo_conn_id",
         "entity_type",
@@ -183,6 +184,8 @@ class ExtractionOperator(SelectingOperator):
     :param partition: one of the dicts that :class:`EspoPlanPartitionsOperator` returned, for a mapped task.
     """
 
+    # To plan and to complete reads no records.
+    reads = ("entity_type",)
     template_fields: Sequence[str] = (*SelectingOperator.template_fields, "select", "parts", "partition")
 
     def __init__(

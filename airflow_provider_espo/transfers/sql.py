@@ -142,6 +142,7 @@ class EspoToSqlOperator(ExtractionOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Load."""
         from airflow_provider_espo.client.column_types.columns import columns_of
+        from airflow_provider_espo.operators.lineage import table_dataset
         from airflow_provider_espo.transfers.sql_database import engine_of
 
         name = self._checked()
@@ -153,7 +154,9 @@ class EspoToSqlOperator(ExtractionOperator):
                 if window is not None:
                     question = question.with_attribute(window.by)
                 columns = columns_of(schema, question.columns)
-                return _Load(self, context, hook, engine, question).run(name, columns, within, window)
+                result = _Load(self, context, hook, engine, question).run(name, columns, within, window)
+                self.tables_written = [table_dataset(engine, name.name, name.schema)]
+                return result
         finally:
             engine.dispose()
 

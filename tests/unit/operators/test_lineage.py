@@ -20,6 +20,7 @@ from airflow_provider_espo.assets.espo import espo_asset
 from airflow_provider_espo.operators import lineage
 from airflow_provider_espo.operators.action import EspoRequestOperator
 from airflow_provider_espo.operators.attachment import EspoDownloadAttachmentOperator, EspoUploadAttachmentOperator
+from airflow_provider_espo.operators.base import EspoTask
 from airflow_provider_espo.operators.job import EspoExportOperator, EspoImportOperator
 from airflow_provider_espo.operators.lead import EspoConvertLeadOperator
 from airflow_provider_espo.operators.mass_action import EspoMassDeleteOperator, EspoMassUpdateOperator
@@ -39,6 +40,7 @@ from tests.unit.airflows import TaskDeferred
 from tests.unit.crm import API_KEY
 from tests.unit.running import context_of
 from tests.unit.sandbox_crm import SandboxCrm, first_event, stored
+from tests.unit.test_building_blocks import TASKS, arguments_of
 
 SITE = "https://crm.example.com"
 NAMESPACE = "espo://crm.example.com"
@@ -313,7 +315,7 @@ def test_a_task_that_failed_names_its_datasets_without_counts(lead: str) -> None
 
 def test_a_task_that_never_got_its_connection_has_no_datasets(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Ran(EspoGetRecordOperator(task_id="t", entity_type="Lead", record_id="1", espo_conn_id="none")).fail()
-    assert task.lineage() is None
+    assert (task.inputs, task.outputs) == ({}, {})
 
 
 def test_asking_for_lineage_sends_nothing_and_asks_airflow_for_nothing(
@@ -357,3 +359,32 @@ def test_no_value_of_a_record_and_no_secret_is_told(sandbox_crm: SandboxCrm, lea
         for value in ("Wisniewska", "+48500100200", "Nowak", "nowak@example.com", API_KEY):
             assert value not in told
         assert sandbox_crm.credentials["api_key"] not in told
+
+
+# --- all of them
+
+#: Tasks that touch no records, and those of which only the request tells.
+WITHOUT = {
+    "EspoJobSensor",
+    "EspoPlanPartitionsOperator",
+    "EspoPreflightOperator",
+    "EspoRegisterWebhookOperator",
+    "EspoRequestOperator",
+    "EspoUnregisterWebhookOperator",
+}
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda one: one.__name__)
+def test_every_task_says_what_it_reads_and_writes(task: type[Any]) -> None:
+    named = [*task.reads, *task.writes, *task.reads_files, *task.writes_files]
+    assert bool(named) is (task.__name__ not in WITHOUT)
+    arguments = arguments_of(task)
+    assert [name for name in named if not name[0].isupper() and name not in arguments] == []
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda one: one.__name__)
+def test_what_a_task_returns_is_taken_wherever_it_returns(task: type[Any]) -> None:
+    for name in ("execute", "execute_complete"):
+        for one in task.__mro__:
+            if name in vars(one) and issubclass(one, EspoTask):
+                assert "noting" in vars(one)[name].__code__.co_name
