@@ -129,6 +129,7 @@ class Stored:
     :param columns: of the records.
     :param parts: that the task cut its range into.
     :param files: with the records, in order.
+    :param left_out: how many records were left out, as an earlier run had handed them out.
     :param sidecars: what the next run needs.
     """
 
@@ -140,6 +141,7 @@ class Stored:
     columns: tuple[Column, ...]
     parts: tuple[PartEntry, ...]
     files: tuple[FileEntry, ...]
+    left_out: int = 0
     sidecars: Mapping[str, FileEntry] = field(default_factory=dict)
 
     @property
@@ -166,6 +168,7 @@ class Stored:
             "columns": [column.to_dict() for column in self.columns],
             "parts": [part.as_dict() for part in self.parts],
             "files": [file.as_dict() for file in self.files],
+            "left_out": self.left_out,
             "sidecars": {purpose: file.as_dict() for purpose, file in self.sidecars.items()},
         }
         return json.dumps(content, indent=1).encode() + b"\n"
@@ -197,6 +200,7 @@ class Stored:
                 columns=tuple(Column.from_dict(column) for column in content["columns"]),
                 parts=tuple(PartEntry.from_dict(part) for part in content["parts"]),
                 files=tuple(FileEntry.from_dict(file) for file in content["files"]),
+                left_out=int(content["left_out"]),
                 sidecars={purpose: FileEntry.from_dict(file) for purpose, file in content["sidecars"].items()},
             )
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -304,6 +308,7 @@ def extract_partition(
             for part in progress.parts
         ),
         files=tuple(progress.files),
+        left_out=storing.left_out(),
         sidecars={purpose: storing.merged(purpose) for purpose in storing.purposes},
     )
     place.folder.write_bytes(entry, stored.to_json())

@@ -242,13 +242,13 @@ class EspoCompletePartitionsOperator(FilteringOperator):
                     hint="Clear the mapped tasks to have all parts written alike",
                 )
         expected = sum(one.part.expected or 0 for one in stored)
-        read = sum(one.records for one in stored)
+        read = sum(one.records + one.left_out for one in stored)
         if read == expected:
             return
-        self.log.warning("%d records were stored, %d were there when it was planned", read, expected)
+        self.log.warning("%d records were read, %d were there when it was planned", read, expected)
         if self.tolerance is not None and abs(read - expected) > self.tolerance * max(1, expected):
             raise EspoInputError(
-                f"{read} records were stored and {expected} planned, which differs by more than {self.tolerance:g} of "
+                f"{read} records were read and {expected} planned, which differs by more than {self.tolerance:g} of "
                 "them",
                 hint="Records come and go meanwhile; look for a mapped task that ended early, or raise tolerance",
             )

@@ -28,6 +28,7 @@ SEEN = "seen"
 IDS = "ids"
 
 _COMPANIONS = "companions"
+_LEFT_OUT = "left_out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Storing:
         if set(self.companions()) - set(self.layout.folder.sizes()):
             # Somebody cleaned up here: what the files were is known, what goes with them is not.
             notes = dict(self.progress.notes)
-            notes.pop(_COMPANIONS)
+            notes = {name: value for name, value in notes.items() if name not in (_COMPANIONS, _LEFT_OUT)}
             self.progress.plan(self.progress.parts, **notes)
 
     @property
@@ -106,6 +107,21 @@ class Storing:
         """Return the names of all companions so far with the number of their lines, in order."""
         known: Mapping[str, int] = self.progress.notes.get(_COMPANIONS, {})
         return dict(sorted(known.items()))
+
+    def left_out(self, number: int | None = None) -> int:
+        """Return how many records were left out, as they had been handed out before.
+
+        :param number: of a part; by default it is those of all.
+        """
+        known: Mapping[str, int] = self.progress.notes.get(_LEFT_OUT, {})
+        return sum(known.values()) if number is None else known.get(str(number), 0)
+
+    def note_left_out(self, number: int, count: int) -> None:
+        """Remember how many records of a part were left out so far."""
+        with self._lock:
+            if count != self.left_out(number):
+                known: Mapping[str, int] = self.progress.notes.get(_LEFT_OUT, {})
+                self.progress.note(**{_LEFT_OUT: {**known, str(number): count}})
 
     def note_companions(self, part: Part, number: int, lines: Mapping[str, int]) -> None:
         """Remember the companions of a file; those of files behind it, which an earlier try made, are forgotten.
@@ -155,6 +171,7 @@ class PartSink:
         self._lines = {purpose: _Lines(layout, purpose, part.number) for purpose in storing.purposes}
         done = storing.progress.files_of(part.number)
         storing.note_companions(part, len(done), {})
+        self._left_out = storing.left_out(part.number) if done else 0
         self._files = PartFiles(
             layout.folder,
             writer_for(layout.file_format, layout.columns),
@@ -178,6 +195,7 @@ class PartSink:
             self._lines[SEEN].write(number, again)
         if IDS in self._lines:
             self._lines[IDS].write(number, [id_line(record_id) for record_id in page.ids])
+        self._left_out += len(page) - len(new)
         self._files.write(new)
 
     def finish(self) -> None:
@@ -198,6 +216,7 @@ class PartSink:
         self._storing.progress.add_file(entry)
 
     def _note_companions(self, number: int) -> None:
+        self._storing.note_left_out(self._part.number, self._left_out)
         stored = {name: count for lines in self._lines.values() for name, count in lines.publish().items()}
         if stored:
             self._storing.note_companions(self._part, number, stored)

@@ -141,6 +141,29 @@ def test_run_after_run_brings_what_is_new_and_what_is_gone(sandbox_crm: SandboxC
     assert runs.variables == {}
 
 
+def test_what_an_earlier_run_handed_out_counts_as_read(
+    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leads(sandbox_crm, 12)
+    sandbox_crm.pass_time(10)
+    given: dict[str, Any] = {"incremental_by": "modifiedAt", "tolerance": 0.0, "records_per_file": 2}
+    Flow(runs, tmp_path / "1", **given)("1")
+    new = leads(sandbox_crm, 8)
+    sandbox_crm.pass_time(10)
+    flow = Flow(runs, tmp_path / "2", **given)
+    plan = flow.plan("2")
+    assert sum(one["expected"] for one in plan) == 20
+    for number in range(len(plan)):
+        sandbox_crm.kill_at(4, carried_out=True)
+        with pytest.raises(Killed):
+            flow.extract(plan, number, "2")
+        sandbox_crm.live()
+        flow.extract(plan, number, "2", try_number=2)
+    assert flow.complete(plan, "2")["records"] == 8
+    assert ids_in(tmp_path / "2") == new
+    assert "records were read" not in capsys.readouterr().out
+
+
 def test_all_parts_share_one_window(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
     made = leads(sandbox_crm, 8)
     sandbox_crm.pass_time(10)
@@ -318,11 +341,11 @@ def test_counts_that_differ_from_the_plan_are_told_and_refused_beyond_the_tolera
     for number in range(len(plan)):
         flow.extract(plan, number)
     flow.of_complete["tolerance"] = 0.1
-    with pytest.raises(EspoInputError, match="7 records were stored and 8 planned"):
+    with pytest.raises(EspoInputError, match="7 records were read and 8 planned"):
         flow.complete(plan)
     flow.of_complete["tolerance"] = 0.2
     assert flow.complete(plan)["records"] == 7
-    assert "7 records were stored, 8 were there" in capsys.readouterr().out
+    assert "7 records were read, 8 were there" in capsys.readouterr().out
 
 
 def test_more_parts_than_airflow_maps_are_refused(
