@@ -13,6 +13,7 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_espo.client.errors import EspoError, EspoInputError
+from airflow_provider_espo.client.where_check import check_where
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
 from airflow_provider_espo.triggers.cursors import CursorStore
 from airflow_provider_espo.triggers.watching import Feed, FeedProducer, Tick, bell_of
@@ -23,6 +24,24 @@ log = logging.getLogger(__name__)
 _STORED_AFTER = 10.0
 
 _SHORTEST_INTERVAL = 1.0
+
+
+def where_text(where: Sequence[Mapping[str, Any]] | None) -> str | None:
+    """Return where items as text, the same for equal ones.
+
+    Airflow tells watchers apart by a checksum of their arguments, and makes another of nested dicts when it reads them
+    back from its database: a watcher with one in its arguments is never started.
+
+    :param where: list of items, ``None`` for none.
+    :raises EspoInputError: they are none.
+    """
+    items = check_where(where, rendered=True) if where else []
+    return json.dumps(items, sort_keys=True) if items else None
+
+
+def where_items(where: Sequence[Mapping[str, Any]] | str | None) -> Sequence[Mapping[str, Any]] | None:
+    """Return where items, also of what :func:`where_text` made of them."""
+    return json.loads(where) if isinstance(where, str) else where
 
 
 class EspoEventTrigger(BaseEventTrigger):

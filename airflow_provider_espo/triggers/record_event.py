@@ -15,7 +15,7 @@ from airflow_provider_espo.client.operations.changes import (
     stamp_attribute,
 )
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
-from airflow_provider_espo.triggers.events import EspoEventTrigger
+from airflow_provider_espo.triggers.events import EspoEventTrigger, where_items, where_text
 from airflow_provider_espo.triggers.watching import Feed
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class EspoRecordEventTrigger(EspoEventTrigger):
         *,
         entity_type: str,
         event: ChangeKind = "created",
-        where: Sequence[Mapping[str, Any]] | None = None,
+        where: Sequence[Mapping[str, Any]] | str | None = None,
         primary_filter: str | None = None,
         bool_filters: Sequence[str] | None = None,
         text_filter: str | None = None,
@@ -105,7 +105,7 @@ class EspoRecordEventTrigger(EspoEventTrigger):
         self.attribute = stamp_attribute(event)
         self.entity_type = entity_type
         self.event: ChangeKind = event
-        self.where = where
+        self.where = where_items(where)
         self.primary_filter = primary_filter
         self.bool_filters = bool_filters
         self.text_filter = text_filter
@@ -116,7 +116,7 @@ class EspoRecordEventTrigger(EspoEventTrigger):
         return {
             "entity_type": self.entity_type,
             "event": self.event,
-            "where": self.where,
+            "where": where_text(self.where),
             "primary_filter": self.primary_filter,
             "bool_filters": self.bool_filters,
             "text_filter": self.text_filter,

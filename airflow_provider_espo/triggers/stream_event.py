@@ -9,7 +9,7 @@ from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.operations.stream import StreamName, list_notes, new_notes, notes_since, stream_path
 from airflow_provider_espo.client.stream_cursor import OVERLAP, StreamCursor
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
-from airflow_provider_espo.triggers.events import EspoEventTrigger
+from airflow_provider_espo.triggers.events import EspoEventTrigger, where_items, where_text
 from airflow_provider_espo.triggers.watching import Feed
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class EspoStreamEventTrigger(EspoEventTrigger):
         parent_types: Sequence[str] | None = None,
         created_by: str | None = None,
         text: str | None = None,
-        where: Sequence[Mapping[str, Any]] | None = None,
+        where: Sequence[Mapping[str, Any]] | str | None = None,
         poll_interval: float = 30.0,
         batch_size: int = 100,
         overlap: int = OVERLAP,
@@ -99,14 +99,14 @@ class EspoStreamEventTrigger(EspoEventTrigger):
         self.parent_types = parent_types
         self.created_by = created_by
         self.text = text
-        self.where = where
+        self.where = where_items(where)
         self.overlap = overlap
         # Refused in the DAG file and not in the triggerer.
         stream_path(self._stream())
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments beside those of the base class."""
-        return {**self._stream(), **self._conditions(), "overlap": self.overlap}
+        return {**self._stream(), **self._conditions(), "where": where_text(self.where), "overlap": self.overlap}
 
     def identity(self) -> dict[str, Any]:
         """Return what the trigger's place belongs to."""

@@ -14,7 +14,8 @@ from airflow_provider_espo.client.change_cursor import MOST_KNOWN
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.triggers import watching
 from airflow_provider_espo.triggers.record_event import EspoRecordEventTrigger
-from airflow_provider_espo.where import equals
+from airflow_provider_espo.triggers.stream_event import EspoStreamEventTrigger
+from airflow_provider_espo.where import equals, in_, or_
 from tests.unit.crm import Sent
 from tests.unit.sandbox_crm import NOW, SandboxCrm
 from tests.unit.triggers.triggerer import Store, Triggerer, in_its_own_time
@@ -422,3 +423,26 @@ def test_a_store_that_fails_fails_the_trigger_and_nothing_is_lost(crm: SandboxCr
 def test_arguments_that_are_none_are_refused_in_the_dag_file(given: dict[str, Any]) -> None:
     with pytest.raises(EspoInputError):
         trigger(**given)
+
+
+@pytest.mark.parametrize(
+    "watcher",
+    [
+        trigger(),
+        trigger(where=[or_(equals("source", "Call"), in_("status", ["New", "Dead"]))], bool_filters=["onlyMy"]),
+        EspoStreamEventTrigger(note_types=["Post"], where=[equals("createdById", "a1")]),
+    ],
+)
+def test_airflow_knows_a_watcher_again_that_it_reads_back_from_its_database(watcher: Any) -> None:
+    from airflow.models.trigger import Trigger
+    from airflow.serialization.encoders import encode_trigger
+
+    encoded = encode_trigger(watcher)
+    kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(encoded["kwargs"]))
+    assert watcher.hash(encoded["classpath"], encoded["kwargs"]) == watcher.hash(encoded["classpath"], kept)
+    assert type(watcher)(**kept).serialize() == watcher.serialize()
+
+
+def test_where_items_that_are_none_are_refused_in_the_dag_file() -> None:
+    with pytest.raises(EspoInputError):
+        trigger(where=[{"type": "equals"}]).serialize()

@@ -1,0 +1,23 @@
+"""One Airflow for all live tests: to start it takes longer than to run them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stack import ROOT, Stack
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    folder: Path = ROOT / ".tmp" / "e2e"
+    shutil.rmtree(folder, ignore_errors=True)
+    one = Stack(folder)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
