@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_espo.config_options import SECTION, config_section
 from airflow_provider_espo.connection_form import conn_fields, declared_ui_field_behaviour
 
 PACKAGE_NAME = "airflow-provider-espo"
@@ -118,6 +119,7 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": f"{_ASSETS}.convert_asset_to_openlineage",
             }
         ],
+        "config": {SECTION: config_section()},
     }
     for kind in KINDS:
         if kind != "transfers" and (modules := python_modules(kind)):

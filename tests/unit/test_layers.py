@@ -24,12 +24,13 @@ OWN: dict[str, set[str]] = {
     "exceptions": {"client"},
     "compat": {"client"},
     "connection_form": {"client"},
-    "get_provider_info": {"connection_form"},
+    "config_options": set(),
+    "get_provider_info": {"config_options", "connection_form"},
     "hooks": {"client", "connection_form", *FACES},
     **{block: {"client", "hooks", *FACES, *BLOCKS} for block in BLOCKS},
     "retry": {"client", *FACES},
     "activities": {"client"},
-    "plugins": {"client", "hooks", "assets", *FACES},
+    "plugins": {"client", "hooks", "assets", "config_options", *FACES},
     "sandbox": set(),
     "testing": {"sandbox", "hooks", "client"},
 }
@@ -39,6 +40,7 @@ OTHERS: dict[str, set[str]] = {
     "client": {"requests", "urllib3", "httpx", "certifi", "msgspec", "pendulum", "pyarrow"},
     "where": set(),
     "exceptions": set(),
+    "config_options": set(),
     "get_provider_info": set(),
     "activities": set(),
     "compat": {"airflow", "asgiref"},
@@ -47,7 +49,8 @@ OTHERS: dict[str, set[str]] = {
     # The SQL transfers work on what Airflow's common SQL provider gives, in functions.
     "transfers": {"airflow", "sqlalchemy"},
     "testing": {"pytest"},
-    "plugins": {"airflow", "fastapi", "starlette"},
+    # On the API server, where Airflow has all of these.
+    "plugins": {"airflow", "fastapi", "sqlalchemy", "starlette"},
 }
 
 
