@@ -35,7 +35,13 @@ class TableWriter:
         self._engine = engine
         self._target = target
         self._table = target.table if table is None else table
-        self._upsert = upsert(engine.dialect.name, self._table, target.id_column)
+        self._upsert = upsert(
+            engine.dialect.name,
+            self._table,
+            target.id_column,
+            # Otherwise this driver sends each row by itself and waits, which over a network takes for ever.
+            returning=engine.dialect.driver == "psycopg2" and getattr(engine.dialect, "use_insertmanyvalues", False),
+        )
         # SQLite has one writer at a time, and others fail when they have waited a while.
         self._one_by_one: AbstractContextManager[Any] = (
             threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
@@ -109,26 +115,31 @@ class TableSink:
             self._progress.loaded(self._part.number, self._last_id, len(rows))
 
 
-def upsert(dialect: str, table: Table, id_column: str) -> Callable[[Connection, Sequence[Row]], object]:
+def upsert(
+    dialect: str, table: Table, id_column: str, *, returning: bool = False
+) -> Callable[[Connection, Sequence[Row]], object]:
     """Return what writes rows, in place of those with the same ids.
 
     :param dialect: SQLAlchemy's name of the database.
     :param table: the table.
     :param id_column: name of its key.
+    :param returning: have the ids returned, which makes SQLAlchemy send many rows in one statement.
     """
     others = [column.name for column in table.columns if column.name != id_column]
     if dialect in {"postgresql", "sqlite"}:
         from sqlalchemy.dialects import postgresql, sqlite
 
         insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-        statement = (
+        statement: Any = (
             insert.on_conflict_do_update(
                 index_elements=[id_column], set_={name: insert.excluded[name] for name in others}
             )
             if others
             else insert.on_conflict_do_nothing(index_elements=[id_column])
         )
-        return lambda connection, rows: connection.execute(statement, list(rows))
+        if returning:
+            statement = statement.returning(table.c[id_column])
+        return lambda connection, rows: connection.execute(statement, list(rows)).close()
     if dialect in {"mysql", "mariadb"}:
         from sqlalchemy.dialects import mysql
 

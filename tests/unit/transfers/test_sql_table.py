@@ -163,10 +163,11 @@ def test_a_table_is_empty_until_something_is_in_it(database: Database) -> None:
 # --- writing
 
 
-@pytest.mark.parametrize("dialect", ["own", "any other"])
+@pytest.mark.parametrize("dialect", ["own", "own, returning", "any other"])
 def test_a_row_takes_the_place_of_the_one_with_its_id(database: Database, dialect: str) -> None:
     target = prepared(database)
-    write = upsert(database.engine.dialect.name if dialect == "own" else "other", target.table, "id")
+    name = "other" if dialect == "any other" else database.engine.dialect.name
+    write = upsert(name, target.table, "id", returning=dialect == "own, returning")
     for value in ("A", "B"):
         with database.engine.begin() as connection:
             write(connection, [{"id": one, "lastName": value, "count": 1} for one in ("1", "2")])
