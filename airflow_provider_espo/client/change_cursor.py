@@ -80,7 +80,7 @@ class ChangeCursor:
         :param record: with its id and the attribute.
         :param attribute: ``createdAt`` or ``modifiedAt``.
         """
-        return self.known.get(str(record["id"])) != record[attribute]
+        return self.known.get(str(record["id"])) != str(record[attribute])
 
     def after(self, records: Sequence[Record], attribute: str, lag: float, *, finished: bool) -> Self:
         """Return the place after a page of changes.
