@@ -37,7 +37,7 @@ BLOCKS = dict(blocks())
 WITH_TASKS = {
     place: code
     for place, code in BLOCKS.items()
-    if re.search(r"^from airflow_provider_espo\.(operators|sensors)|^from airflow\.sdk", code, re.MULTILINE)
+    if re.search(r"^from airflow_provider_espo\.(operators|sensors|transfers)|^from airflow\.sdk", code, re.MULTILINE)
 }
 
 
