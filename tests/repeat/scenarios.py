@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.repeat import (
+    scenarios_bulk,
     scenarios_files,
     scenarios_mail,
     scenarios_records,
@@ -19,6 +20,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *scenarios_mail.SCENARIOS,
     *scenarios_webhooks.SCENARIOS,
     *scenarios_sql.SCENARIOS,
+    *scenarios_bulk.SCENARIOS,
 )
 BY_TITLE = {scenario.title: scenario for scenario in SCENARIOS}
 assert len(BY_TITLE) == len(SCENARIOS), "two scenarios have the same title"

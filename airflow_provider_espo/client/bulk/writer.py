@@ -21,7 +21,7 @@ from airflow_provider_espo.client.operations.bulk_import import (
 )
 from airflow_provider_espo.client.operations.bulk_lanes import Lane, Row, is_fatal, keyed_lanes, look_up_all
 from airflow_provider_espo.client.operations.bulk_mass import id_lanes, mass_delete_lane, mass_update_lane
-from airflow_provider_espo.client.operations.bulk_rows import has_key, is_record_id
+from airflow_provider_espo.client.operations.bulk_rows import created_since, has_key, is_record_id
 from airflow_provider_espo.client.operations.keys import Found, Key, MatchKey
 from airflow_provider_espo.client.operations.lost import LIST_TEXT_LIMIT
 from airflow_provider_espo.client.operations.mass_names import check_rights
@@ -67,18 +67,23 @@ class Writer:
         :raises EspoError: what would meet every row; nothing is known of some of them then.
         """
         claimed = set() if claimed is None else claimed
+        earlier: list[Outcome] = []
+        if since is not None and self.operation == "create":
+            if not self.keyed:
+                choice = Choice("records", "an earlier try may have created some, and they are told by their values")
+                return self._by_records(rows, since=since, claimed=claimed), choice
+            earlier = self._created_earlier(rows, since, claimed)
+            told = {outcome["index"] for outcome in earlier}
+            rows = [row for row in rows if row[0] not in told]
         if not rows:
-            return [], Choice("records", "there is nothing to write")
+            return earlier, Choice("records", "there is nothing to write")
         taken = self._taken(rows)
         choice = choose(self.route, self._facts(rows, taken))
-        if since is not None and self.operation == "create":
-            # What an earlier try made is looked for row by row.
-            choice = Choice("records", "an earlier try may have created some of the rows")
         if choice.route == "mass_action":
             return self._by_mass_action(rows), choice
         if choice.route == "import":
-            return self._by_import(rows, taken, claimed), choice
-        return self._by_records(rows, since=since, claimed=claimed), choice
+            return earlier + self._by_import(rows, taken, claimed), choice
+        return earlier + self._by_records(rows, claimed=claimed), choice
 
     def wait_for_earlier(self, since: datetime) -> None:
         """Wait until nothing is at work any more that an earlier try may have started.
@@ -87,6 +92,23 @@ class Writer:
         """
         if self.operation != "delete" and self._may("import"):
             self.driver.run(wait_for_imports(self.key.state, self.key.entity_type, since))
+
+    def _created_earlier(self, rows: Sequence[Row], since: datetime, claimed: set[str]) -> list[Outcome]:
+        """Rows whose records an earlier try created, told by their key; each record is taken for one row."""
+        keyed = [row for row in rows if has_key(self.key, row[1])]
+        lanes = keyed_lanes(self.key, keyed, self.key.state.config.max_workers)
+        found: dict[Key, list[str]] = {}
+        looks = (created_since(self.key, [wire for _, wire in lane], since, claimed) for lane in lanes)
+        for some in self.driver.run_many(looks):
+            if isinstance(some, EspoError):
+                raise some
+            found |= some
+        outcomes: list[Outcome] = []
+        for index, wire in keyed:
+            if ids := found.get(self.key.of(wire)):
+                outcomes.append({"index": index, "id": ids.pop(0), "action": "created", "error": None})
+        claimed |= {str(outcome["id"]) for outcome in outcomes}
+        return outcomes
 
     # -- which way ---------------------------------------------------------------------------------------------------
 

@@ -292,9 +292,9 @@ class Plan:
     def _create(self, wire: Mapping[str, Any]) -> Operation[Record]:
         since = self._since
         if since is not None and self._since_by_key and has_key(self._key, wire):
-            earlier = yield from created_since(self._key, wire, since, self._created)
-            if earlier is not None:
-                return {"id": earlier, "action": "created"}
+            earlier = yield from created_since(self._key, [wire], since, self._created)
+            if ids := earlier.get(self._key.of(wire)):
+                return {"id": ids[0], "action": "created"}
             since = None
         return (
             yield from create_wire(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from airflow_provider_espo.client.errors import EspoInputError, EspoNotFoundError
 from airflow_provider_espo.client.moments import utc_text
-from airflow_provider_espo.client.operations.keys import Found, MatchKey, Wire, only_owner
+from airflow_provider_espo.client.operations.keys import Found, Key, MatchKey, Wire, only_owner
 from airflow_provider_espo.client.operations.lost import CLOCK_SKEW
 from airflow_provider_espo.client.operations.pages import next_page
 from airflow_provider_espo.client.operations.records import delete_record, update_record, write_changes
@@ -15,9 +15,6 @@ from airflow_provider_espo.client.operations.system import my_user_id
 from airflow_provider_espo.client.paging import pager_for
 from airflow_provider_espo.client.search import Search
 from airflow_provider_espo.client.wire import Operation, Record, record_id_segment, record_path
-
-#: Records that a user made with one key since a time; more have no key.
-_MOST_ALIKE = 200
 
 _BY_ID = ("id",)
 
@@ -62,33 +59,37 @@ def delete_found(key: MatchKey, wire: Wire, found: list[Found] | None) -> Operat
     return (yield from delete_record(key.state, key.entity_type, one.id))
 
 
-def created_since(key: MatchKey, wire: Wire, since: datetime, claimed: Collection[str]) -> Operation[str | None]:
-    """Look for the record that an earlier try made of a row, by the row's key.
+def created_since(
+    key: MatchKey, wires: Sequence[Wire], since: datetime, claimed: Collection[str]
+) -> Operation[dict[Key, list[str]]]:
+    """Look for the records that an earlier try made of rows, by the rows' keys.
 
     Unlike a look for equal values it finds a record that a formula or a workflow of EspoCRM has changed meanwhile.
 
     :param key: what makes the key.
-    :param wire: values ready to be sent, the key's among them.
-    :param since: when it was created at the earliest, by our clock.
+    :param wires: values ready to be sent, the key's among them; some dozens at most.
+    :param since: when they were created at the earliest, by our clock.
     :param claimed: ids of records that are known to come from other rows.
-    :return: its id, ``None`` where there is none.
+    :return: their ids by key, the oldest first.
     """
     user_id = yield from my_user_id(key.state)
     search = Search(
         where=[
             {"type": "equals", "attribute": "createdById", "value": user_id},
             {"type": "greaterThanOrEquals", "attribute": "createdAt", "value": utc_text(since - CLOCK_SKEW)},
-            *key.where([wire]),
+            *key.where(wires),
         ],
         select=sorted(key.names),
         order_by="id",
     )
-    pager = pager_for(search, key.state.config.page_size, limit=_MOST_ALIKE)
+    pager = pager_for(search, key.state.config.page_size)
+    wanted = {key.of(wire) for wire in wires}
+    found: dict[Key, list[str]] = {}
     while (page := (yield from next_page(pager, record_path(key.entity_type)))) is not None:
         for record in page:
-            if str(record["id"]) not in claimed and key.is_shown(record, wire):
-                return str(record["id"])
-    return None
+            if str(record["id"]) not in claimed and has_key(key, record) and (its := key.of(record)) in wanted:
+                found.setdefault(its, []).append(str(record["id"]))
+    return found
 
 
 def has_key(key: MatchKey, wire: Mapping[str, object]) -> bool:
