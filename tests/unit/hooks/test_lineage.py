@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 from typing import Any
 
 import pytest
-from airflow.providers.openlineage.extractors.manager import ExtractorManager
-from airflow.sdk import lineage
-from airflow.sdk.lineage import HookLineageCollector, NoOpCollector
 
 from airflow_provider_espo import compat
 from airflow_provider_espo.hooks.espo import EspoHook
 from tests.unit.crm import API_KEY
 from tests.unit.sandbox_crm import SandboxCrm
 
+try:
+    lineage: Any = importlib.import_module("airflow.sdk.lineage")
+except ImportError:  # Airflow 3.1
+    lineage = importlib.import_module("airflow.lineage.hook")
+
 SITE = "espo://crm.example.com"
 
 
 @pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> HookLineageCollector:
+def collector(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A collector that somebody reads."""
-    collector = HookLineageCollector()
+    collector = lineage.HookLineageCollector()
     monkeypatch.setattr(compat, "hook_lineage_collector", lambda: collector)
     return collector
 
 
-def read_and_written(collector: HookLineageCollector) -> tuple[set[str], set[str]]:
+def read_and_written(collector: Any) -> tuple[set[str], set[str]]:
     found = collector.collected_assets
     inputs, outputs = ({one.asset.uri.removeprefix(f"{SITE}/") for one in it} for it in (found.inputs, found.outputs))
     return inputs, outputs
 
 
-def test_what_is_read_and_what_is_written_is_told_each_once(
-    sandbox_crm: SandboxCrm, collector: HookLineageCollector
-) -> None:
+def test_what_is_read_and_what_is_written_is_told_each_once(sandbox_crm: SandboxCrm, collector: Any) -> None:
     with EspoHook() as hook:
         made = hook.write_many("Lead", [{"lastName": "A"}, {"lastName": "B"}], operation="create")
         assert [one["action"] for one in made] == ["created", "created"]
@@ -44,14 +45,14 @@ def test_what_is_read_and_what_is_written_is_told_each_once(
     assert [one.count for one in collector.collected_assets.outputs] == [1]
 
 
-def test_related_records_are_told_by_their_own_type(sandbox_crm: SandboxCrm, collector: HookLineageCollector) -> None:
+def test_related_records_are_told_by_their_own_type(sandbox_crm: SandboxCrm, collector: Any) -> None:
     account = sandbox_crm.asker.create("Account", name="ACME")["id"]
     with EspoHook() as hook:
         hook.list_related("Account", account, "contacts")
     assert read_and_written(collector) == ({"Contact"}, set())
 
 
-def test_what_belongs_to_the_connection_is_not_told(sandbox_crm: SandboxCrm, collector: HookLineageCollector) -> None:
+def test_what_belongs_to_the_connection_is_not_told(sandbox_crm: SandboxCrm, collector: Any) -> None:
     with EspoHook() as hook:
         hook.whoami()
         hook.metadata("entityDefs.Lead")
@@ -59,8 +60,9 @@ def test_what_belongs_to_the_connection_is_not_told(sandbox_crm: SandboxCrm, col
 
 
 def test_openlineage_makes_datasets_of_what_a_hook_told(
-    sandbox_crm: SandboxCrm, collector: HookLineageCollector, monkeypatch: pytest.MonkeyPatch
+    sandbox_crm: SandboxCrm, collector: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    manager: Any = pytest.importorskip("airflow.providers.openlineage.extractors.manager")
     with EspoHook() as hook:
         hook.list_records("Account")
         hook.create_record("Lead", {"lastName": "A"})
@@ -71,12 +73,12 @@ def test_openlineage_makes_datasets_of_what_a_hook_told(
     monkeypatch.setattr(
         "airflow.providers.openlineage.extractors.manager._is_hook_lineage_collector_created", lambda: True
     )
-    found: Any = ExtractorManager().get_hook_lineage()
+    found = manager.ExtractorManager().get_hook_lineage()
     assert [(one.namespace, one.name) for one in found.inputs] == [(SITE, "Account")]
     assert [(one.namespace, one.name) for one in found.outputs] == [(SITE, "Lead")]
 
 
-def test_no_value_of_a_record_and_no_secret_is_told(sandbox_crm: SandboxCrm, collector: HookLineageCollector) -> None:
+def test_no_value_of_a_record_and_no_secret_is_told(sandbox_crm: SandboxCrm, collector: Any) -> None:
     with EspoHook() as hook:
         hook.create_record("Lead", {"lastName": "Wisniewska"})
         told = repr(collector.collected_assets)
@@ -86,13 +88,13 @@ def test_no_value_of_a_record_and_no_secret_is_told(sandbox_crm: SandboxCrm, col
 
 
 def test_where_nobody_reads_it_nothing_is_collected(sandbox_crm: SandboxCrm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lineage, "get_hook_lineage_collector", NoOpCollector)
+    monkeypatch.setattr(lineage, "get_hook_lineage_collector", lineage.NoOpCollector)
     assert compat.hook_lineage_collector() is None
     with EspoHook() as hook:
         assert hook.list_records("Account") == []
 
 
 def test_where_somebody_reads_it_the_collector_is_airflows(monkeypatch: pytest.MonkeyPatch) -> None:
-    collector = HookLineageCollector()
+    collector = lineage.HookLineageCollector()
     monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: collector)
     assert compat.hook_lineage_collector() is collector
