@@ -214,6 +214,9 @@ class _Fitting:
             if column.name not in left_out and (own := _found(one, self._there)) is not None
         }
         types = {one: self._there[one]["type"] for one in chosen}
+        if untouched := [one for one in self._there if one not in chosen and one.casefold() != (mark or "").casefold()]:
+            # Its author's own, or of attributes that EspoCRM has no more.
+            log.info("Columns of %s that stay as they are: %s", self._name, ", ".join(untouched))
         own_mark = None if mark is None else _found(mark, self._there)
         columns = [sa.Column(one, of, primary_key=chosen[one].name == "id") for one, of in types.items()]
         if own_mark is not None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo.client.column_types.values import misfit
+from airflow_provider_espo.client.errors import EspoError, EspoStorageError
 from airflow_provider_espo.transfers.sql_database import sql_errors
 
 if TYPE_CHECKING:
@@ -72,11 +73,29 @@ class TableWriter:
         """Write rows in one transaction.
 
         :raises EspoStorageError: the database refused them. None of them is there then.
+        :raises EspoBadAnswerError: a text holds what the database cannot.
         """
         ids = [str(row[self._target.id_column]) for row in rows]
         doing = f"Writing the records {ids[0]} to {ids[-1]} to the table {self._target.name}"
-        with sql_errors(doing), self._one_by_one, self._engine.begin() as connection:
-            self._upsert(connection, rows)
+        try:
+            with sql_errors(doing), self._one_by_one, self._engine.begin() as connection:
+                self._upsert(connection, rows)
+        except (ValueError, EspoStorageError) as error:
+            # A driver's own words may hold the value.
+            raise self._with_nul(rows) or (
+                error
+                if isinstance(error, EspoStorageError)
+                else EspoStorageError(f"{doing} failed: the driver refuses a value")
+            ) from None
+
+    def _with_nul(self, rows: Sequence[Row]) -> EspoError | None:
+        """Look for what some databases cannot hold, and no error of theirs names."""
+        for row in rows:
+            for name, column in self._target.attributes.items():
+                if isinstance(row[name], str) and "\0" in row[name]:
+                    record = {"id": row[self._target.id_column]}
+                    return misfit(column, record, "a NUL character, which the database does not take")
+        return None
 
 
 class TableSink:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, oracle, postgresql
 
 from airflow_provider_espo.client.column_types.columns import Column
-from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoInputError, EspoStorageError
 from airflow_provider_espo.transfers.sql_names import TableName, column_names, snake_case
 from airflow_provider_espo.transfers.sql_table import TableOptions, Target, is_empty, prepare
 from airflow_provider_espo.transfers.sql_writing import TableWriter, upsert
@@ -92,7 +92,8 @@ def test_nothing_is_added_to_a_table_that_does_not_fit(database: Database) -> No
     assert list(database.columns()) == ["id", "lastName"]
 
 
-def test_columns_of_its_own_do_not_matter(database: Database) -> None:
+def test_columns_of_its_own_do_not_matter(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     database(
         "CREATE TABLE leads (own VARCHAR(9), loaded VARCHAR(9) DEFAULT 'x' NOT NULL, id VARCHAR(40) UNIQUE, "
         '"lastName" VARCHAR(100), count INTEGER)'
@@ -102,6 +103,7 @@ def test_columns_of_its_own_do_not_matter(database: Database) -> None:
     database("UPDATE leads SET own = 'kept'")
     TableWriter(database.engine, target).write([{"id": "1", "lastName": "B", "count": 1}])
     assert database.rows() == [("kept", "x", "1", "B", 1)]
+    assert "Columns of leads that stay as they are: own, loaded" in caplog.text
 
 
 def test_columns_in_other_capitals_are_found(database: Database) -> None:
@@ -172,6 +174,23 @@ def test_a_row_takes_the_place_of_the_one_with_its_id(database: Database, dialec
         with database.engine.begin() as connection:
             write(connection, [{"id": one, "lastName": value, "count": 1} for one in ("1", "2")])
     assert database.rows() == [("1", "B", 1), ("2", "B", 1)]
+
+
+def test_a_text_that_the_driver_refuses_is_told_by_attribute_and_record(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_connection: Any, rows: list[dict[str, Any]]) -> None:
+        raise ValueError(f"cannot take {rows}")
+
+    target = prepared(database)
+    writer = TableWriter(database.engine, target)
+    monkeypatch.setattr(writer, "_upsert", refuse)
+    rows = [{"id": "1", "lastName": "A", "count": 1}, {"id": "2", "lastName": "se\0cret", "count": 1}]
+    with pytest.raises(EspoBadAnswerError, match="lastName of record 2 does not fit its type, text: a NUL") as caught:
+        writer.write(rows)
+    assert "cret" not in str(caught.value)
+    with pytest.raises(EspoStorageError, match="the driver refuses a value"):
+        writer.write(rows[:1])
 
 
 def test_mysql_is_asked_in_its_own_words() -> None:
