@@ -272,7 +272,7 @@ def test_a_watermark_comes_back_out_of_json_and_may_be_set_by_hand() -> None:
     assert Watermark.from_dict(watermark.as_dict(), "modifiedAt") == watermark
     assert Watermark.from_dict("2026-03-01T06:00:00Z", "modifiedAt") == Watermark(value=SIX)
     assert Watermark.from_dict({"watermark": 7}, "number") == Watermark(value=7)
-    nothing: dict[str, Any] = {}
-    for broken in (nothing, [], {"watermark": None}, {"watermark": "soon"}):
+    broken: list[Any] = [{}, [], {"watermark": None}, {"watermark": "soon"}]
+    for one in broken:
         with pytest.raises(EspoInputError, match="watermark"):
-            Watermark.from_dict(broken, "modifiedAt")
+            Watermark.from_dict(one, "modifiedAt")
