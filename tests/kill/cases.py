@@ -43,6 +43,11 @@ class CrmCase(Case):
         if chance.random() < self.restless:
             self.crm.unrest(chance, late=self.late)
 
+    def between_tries(self, chance: random.Random) -> None:
+        self.crm.pass_time(chance.choice((0, 1, 400)))
+        for _ in range(chance.randint(0, 4) if self.restless else 0):
+            self.crm.unrest(chance, late=self.late)
+
     @contextmanager
     def set_up(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch, self.crm.serving():

@@ -11,6 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class BulkCase(CrmCase):
         super().__init__(chance, folder)
         # What is finished is kept in the results, or else in the task state store.
         self.keeps_results = not self.world.stores or chance.random() < 0.7
+        # Clocks differ.
+        self.crm.ahead = timedelta(seconds=chance.choice((0, 0, -100, 100)))
 
     @contextmanager
     def set_up(self) -> Iterator[None]:

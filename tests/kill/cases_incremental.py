@@ -144,6 +144,11 @@ class NewcomersCase(FilesCase):
         if chance.random() < self.restless:
             self._come(chance)
 
+    def between_tries(self, chance: random.Random) -> None:
+        self.crm.pass_time(chance.choice((0, 1, 400)))
+        for _ in range(chance.randint(0, 4) if self.restless else 0):
+            self._come(chance)
+
     def play(self, lead: Lead) -> None:
         delivered: list[str] = []
         for run in range(4):

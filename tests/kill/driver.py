@@ -73,6 +73,9 @@ class Case:
     def meanwhile(self, chance: random.Random) -> None:
         """Do what others do at some moment of a task."""
 
+    def between_tries(self, chance: random.Random) -> None:
+        """Let the time pass that Airflow takes until the next try."""
+
     @contextmanager
     def set_up(self) -> Iterator[None]:
         """Have what the case needs for as long as it is played."""
@@ -130,6 +133,7 @@ class _Stage:
                 self._case.inspect()
                 if given_up and number == deaths:
                     return None
+                self._case.between_tries(self._chance)
                 continue
             if not given_up:
                 self.counts.append(len(life.passed))

@@ -87,6 +87,7 @@ class Stage:
                 assert ended.signal == signal.SIGKILL
                 self._case.crm.rest()
                 self._case.inspect()
+                self._case.between_tries(self._chance)
         assert number < RETRIES
         rehearsal: dict[str, int] = {"at_call": 0} if self._known is None else {}
         ended = self._try(task, run_id, number + 1, ti, **rehearsal)
