@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
     from airflow_provider_espo.sandbox.application import Sandbox
+    from airflow_provider_espo.sandbox.request_log import RequestLog
 
 #: Bytes of a file that are read at a time.
 BLOCK = 256 * 1024
@@ -32,11 +33,17 @@ It has no user interface.</p>
 """
 
 
-def asgi_app(sandbox: Sandbox, pace: Pace | None = None, stopping: Callable[[], bool] = lambda: False) -> Starlette:
+def asgi_app(
+    sandbox: Sandbox,
+    pace: Pace | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    request_log: RequestLog | None = None,
+) -> Starlette:
     """Make the application.
 
     :param pace: tells when answers go out; at once by default
     :param stopping: whether the server is to end, so that nothing is held up any longer
+    :param request_log: where requests are written down; nowhere by default
     """
     pace = pace or Pace()
 
@@ -44,6 +51,8 @@ def asgi_app(sandbox: Sandbox, pace: Pace | None = None, stopping: Callable[[], 
         request = read_request(http_request, await http_request.body())
         until = pace.begin(request)
         reply = await run_in_threadpool(sandbox.handle, request)
+        if request_log is not None:
+            request_log.add(request, reply.status)
         if wait := pace.wait_after(request, reply, until):
             await asyncio.sleep(wait)
         if reply.breakage:

@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         help="let something go wrong, such as 504,path=/Lead,over=50 or drop,method=POST,carried_out,times=1",
     )
     add_webhook_arguments(found)
+    found.add_argument("--request-log", type=Path, metavar="FILE", help="add a line of JSON for each request there")
     found.add_argument("--no-login-throttle", action="store_true", help="never block after failed logins")
     return found
 
@@ -156,10 +157,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(f"the folder of the credentials file is not there: {folder}")
     from airflow_provider_espo.sandbox.costs import MODELS
     from airflow_provider_espo.sandbox.fixture import write_credentials
+    from airflow_provider_espo.sandbox.request_log import RequestLog
     from airflow_provider_espo.sandbox.server import SandboxServer
     from airflow_provider_espo.sandbox.settings import Settings
     from airflow_provider_espo.sandbox.storage import StorageError
 
+    try:
+        request_log = RequestLog(options.request_log) if options.request_log else None
+    except OSError as error:
+        return complain(f"cannot write {options.request_log}: {reason_of(error)}")
     try:
         server = SandboxServer(
             host=options.host,
@@ -173,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             costs=MODELS.get(options.costs),
             faults=options.fault,
             webhook_delay=options.webhook_delay,
+            request_log=request_log,
             settings=Settings(
                 mail=options.mail,
                 webhooks_internal=options.webhooks_internal,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_espo.sandbox.costs import Costs
     from airflow_provider_espo.sandbox.faults import Fault
+    from airflow_provider_espo.sandbox.request_log import RequestLog
     from airflow_provider_espo.sandbox.settings import Settings
 
 START_TIMEOUT = 20.0
@@ -48,6 +49,7 @@ class SandboxServer:
     :param latency: seconds before every answer
     :param costs: model of what requests cost, see :mod:`airflow_provider_espo.sandbox.costs`; none by default
     :param faults: what is to go wrong; more may be added to ``sandbox.faults`` while it runs
+    :param request_log: where requests are written down, closed in the end; nowhere by default
     :raises OSError: if the port is in use
     :raises StorageError: if the database cannot be used
     """
@@ -68,8 +70,10 @@ class SandboxServer:
         latency: float = 0.0,
         costs: Costs | None = None,
         faults: Iterable[Fault] = (),
+        request_log: RequestLog | None = None,
     ) -> None:
         self._host = host
+        self._request_log = request_log
         self._socket = bound_socket(host, port)
         try:
             self.sandbox = Sandbox(
@@ -95,7 +99,7 @@ class SandboxServer:
             self._socket.close()
             raise
         config = uvicorn.Config(
-            asgi_app(self.sandbox, pace, lambda: self._server.should_exit),
+            asgi_app(self.sandbox, pace, lambda: self._server.should_exit, self._request_log),
             http=protocol_class(),
             log_level="warning",
             access_log=False,
@@ -176,6 +180,8 @@ class SandboxServer:
             self._thread = None
         self._socket.close()
         self.sandbox.close()
+        if self._request_log is not None:
+            self._request_log.close()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -47,6 +47,11 @@ def test_credentials_file_cannot_be_written(capsys: pytest.CaptureFixture[str], 
     assert str(tmp_path) in complaint(capsys, "--port", "0", "--credentials-file", str(tmp_path))
 
 
+def test_request_log_cannot_be_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    message = complaint(capsys, "--port", "0", "--request-log", str(tmp_path))
+    assert message.startswith(f"espo sandbox: cannot write {tmp_path}: ")
+
+
 def test_unknown_type_to_fill(capsys: pytest.CaptureFixture[str]) -> None:
     assert complaint(capsys, "--port", "0", "--fill", "Nope=3").endswith("cannot fill 'Nope': no such entity type")
 
