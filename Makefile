@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
 
 # Temporary files of tests and of Airflow stay in the clone.
 export TMPDIR := $(CURDIR)/.tmp
@@ -54,10 +56,8 @@ kill: $(STAMP) ## extractions, loads and bulk writes killed at a thousand random
 system: $(STAMP)
 	$(BIN)/python -m pytest -q tests/system
 
-bench: $(STAMP) ## timings and memory: import, listing, files
-	$(BIN)/python benchmarks/import_time.py
-	$(BIN)/python benchmarks/listing.py
-	$(BIN)/python benchmarks/files.py
+bench: $(BENCH_STAMP) ## all benchmarks, side by side with other clients; 12 minutes (BENCH="--help" for what can be set)
+	$(BENCH_VENV)/bin/python -m benchmarks.run $(BENCH)
 
 $(STAMP): requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -65,5 +65,13 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What the benchmarks compare with has no place beside the tests.
+$(BENCH_STAMP): requirements-dev.lock requirements-bench.txt pyproject.toml
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install -q -r requirements-dev.lock
+	$(BENCH_VENV)/bin/pip install -q --no-deps -r requirements-bench.txt
+	$(BENCH_VENV)/bin/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
 clean: ## remove everything that was made here
-	rm -rf $(VENV) .airflow .demo .tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(BENCH_VENV) .airflow .demo .tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
