@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.repeat import (
     scenarios_bulk,
+    scenarios_extract,
     scenarios_files,
     scenarios_mail,
     scenarios_records,
@@ -19,6 +20,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *scenarios_files.SCENARIOS,
     *scenarios_mail.SCENARIOS,
     *scenarios_webhooks.SCENARIOS,
+    *scenarios_extract.SCENARIOS,
     *scenarios_sql.SCENARIOS,
     *scenarios_bulk.SCENARIOS,
 )

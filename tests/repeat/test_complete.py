@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 
-from airflow_provider_espo.get_provider_info import python_modules
+from airflow_provider_espo.get_provider_info import names_one, python_modules
 from tests.repeat.report import GUIDE, guide_rows, outcome
 from tests.repeat.scenarios import BY_TITLE, SCENARIOS
 
@@ -13,9 +14,10 @@ from tests.repeat.scenarios import BY_TITLE, SCENARIOS
 def test_no_operator_is_left_out() -> None:
     public = {
         name
-        for module in python_modules("operators")
+        for kind in ("operators", "transfers")
+        for module in python_modules(kind)
         for name, value in inspect.getmembers(importlib.import_module(module), inspect.isclass)
-        if value.__module__ == module and name.startswith("Espo")
+        if value.__module__ == module and re.fullmatch(names_one(kind), name)
     }
     assert public - {scenario.operator.__name__ for scenario in SCENARIOS} == set()
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-from airflow.sdk import Asset, Variable
+from airflow.sdk import Asset
 from airflow.sdk.bases.operator import BaseOperator, ExecutorSafeguard
 
 from airflow_provider_espo.client.dataset.folder import Folder
 from airflow_provider_espo.client.dataset.reading import Dataset, open_dataset, verify_file
 from airflow_provider_espo.client.state import forget_shared_states
 from tests.unit.running import Store, TaskInstance, context_of
+from tests.unit.variables import variables_in
 
 RETRIES = 2
 
@@ -70,23 +67,10 @@ class Runs:
         task.render_template_fields(context)
         token = ExecutorSafeguard.tracker.set(task)
         try:
-            with self._variables():
+            with variables_in(self.variables):
                 return task.execute(context)
         finally:
             ExecutorSafeguard.tracker.reset(token)
-
-    @contextmanager
-    def _variables(self) -> Iterator[None]:
-        def get(key: str, default: Any = None, deserialize_json: bool = False) -> Any:
-            return json.loads(self.variables[key]) if key in self.variables else default
-
-        def put(key: str, value: Any, description: str | None = None, serialize_json: bool = False) -> None:
-            self.variables[key] = json.dumps(value)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Variable, "get", get)
-            patch.setattr(Variable, "set", put)
-            yield
 
 
 def dataset(path: Path | str) -> Dataset:
