@@ -78,6 +78,8 @@ def operator(site: Site, rows: Rows) -> str:
             operation="create",
             rows=rows,
             match_by=["emailAddress"],
+            # As with the other two ways: EspoCRM is not asked for duplicates.
+            on_duplicate="force",
             results_path=f"file://{folder}/results",
         )
         result = run_task(task, store=Store())
