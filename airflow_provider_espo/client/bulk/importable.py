@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.attributes import Attribute
     from airflow_provider_espo.client.schema import EntitySchema
 
-#: Field types whose attributes an import sets as the API does.
+#: Field types whose attributes an import sets as the API does. Not links: the API refuses the id of a record that is
+#: not there or that the user may not see, an import stores it.
 _FIELD_TYPES: Final = frozenset(
     {"varchar", "url", "text", "enum", "int", "float", "currency", "bool", "date", "datetime"}
-    | {"email", "phone", "link", "personName", "address"}
+    | {"email", "phone", "personName", "address"}
 )
 _KINDS: Final = frozenset(
     {"string", "text", "enum", "email", "phone", "int", "float", "bool", "date", "datetime", "id"}

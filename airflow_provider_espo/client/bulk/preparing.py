@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_espo.client.bulk.shaping import Shaping, unwrapped
 from airflow_provider_espo.client.errors import EspoError, EspoInputError
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.operations.bulk import Outcome
     from airflow_provider_espo.client.operations.bulk_lanes import Lane
     from airflow_provider_espo.client.operations.keys import MatchKey
+
+#: Combinations of names that are remembered.
+_MOST_NAMES: Final = 1000
 
 
 @dataclass
@@ -102,6 +105,8 @@ class Preparing:
         if schema is None:
             return None
         if names not in self._names:
+            if len(self._names) >= _MOST_NAMES:
+                self._names.clear()
             key = set(self.key.names) if self.operation in ("update", "delete") else set()
             try:
                 if self.operation != "delete":

@@ -222,7 +222,9 @@ class Writer:
         rest = [row for row in rows if row[0] not in asked]
         # Of the first ones an import may have made records after all.
         outcomes += self._by_records(untold, since=began, claimed=claimed)
-        return outcomes + self._by_records(rest, claimed=claimed, known=known)
+        # That there is no record is asked again right before one is made.
+        there = {key: found for key, found in known.items() if found}
+        return outcomes + self._by_records(rest, claimed=claimed, known=there)
 
     def _looked_up(self, rows: Sequence[Row]) -> dict[Key, list[Found]]:
         lanes = keyed_lanes(self.key, rows, self.key.state.config.max_workers)

@@ -169,7 +169,7 @@ class Plan:
         self._answered = False
         self._since = since
         self._since_by_key = since_by_key
-        self._known = known
+        self._known = known or {}
         self._created: set[str] = set() if claimed is None else claimed
 
     def prepare(self) -> Operation[EntitySchema | None]:
@@ -318,15 +318,16 @@ class Plan:
 
     def _keyed_lane(self, lane: Lane) -> Operation[list[Outcome]]:
         keys = [self._key.of(wire) for _, wire in lane]
-        known = self._known
+        known = dict(self._known)
+        unknown = [row for key, row in zip(keys, lane, strict=True) if key not in known]
         # A single row is as well looked up by itself.
-        if known is None and len(lane) > 1:
-            known = yield from self._look_up(lane)
+        if len(unknown) > 1:
+            known |= (yield from self._look_up(unknown)) or {}
         written: set[Key] = set()
         outcomes = []
         for key, (index, wire) in zip(keys, lane, strict=True):
             # What was found of a key is out of date once a row has been written to it.
-            found = known.get(key) if known is not None and key not in written else None
+            found = known.get(key) if key not in written else None
             outcome = yield from self._tried(index, self._keyed(wire, found))
             if outcome["action"] != "unchanged":
                 written.add(key)

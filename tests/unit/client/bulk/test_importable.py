@@ -30,9 +30,9 @@ SCHEMA = EntitySchema.from_entity_defs("Lead", DEFINITIONS["Lead"])
         ("opportunityAmount", True),
         ("opportunityAmountCurrency", True),
         ("doNotCall", True),
-        ("createdAccountId", True),
         # What an import takes otherwise, or not at all.
         ("name", False),
+        ("createdAccountId", False),
         ("teamsIds", False),
         ("emailAddressData", False),
         ("emailAddressIsOptedOut", False),
