@@ -21,6 +21,15 @@ _LONGEST_LINE = 16 * 1024 * 1024
 _WITH_SECONDS = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d):\d\d")
 
 
+#: Bytes of a cell at most. Python's own limit of 128 KB is less than a long text of EspoCRM.
+LONGEST_CELL = 64 * 1024 * 1024
+
+
+def allow_long_cells() -> None:
+    """Let this process read long cells. It is a setting of the process: whoever raised it further keeps that."""
+    csv.field_size_limit(max(LONGEST_CELL, csv.field_size_limit()))
+
+
 @dataclass(frozen=True)
 class CsvFacts:
     """What a CSV file holds.
@@ -51,6 +60,7 @@ def examine(source: Source, *, delimiter: str, text_qualifier: str, header_row: 
     :raises EspoInputError: it is not UTF-8, or no CSV; with the line.
     """
     size = source.open()
+    allow_long_cells()
     reader = csv.reader(_lines(source), delimiter=delimiter, quotechar=text_qualifier or None, strict=False)
     header: tuple[str, ...] = ()
     rows = most_values = longest_line = 0

@@ -10,15 +10,13 @@ from typing import Any, BinaryIO
 
 from airflow_provider_espo.client.column_types.columns import Column
 from airflow_provider_espo.client.column_types.values import from_cell, json_text
+from airflow_provider_espo.client.csv_files import allow_long_cells
 from airflow_provider_espo.client.dataset.formats import Compression, GzipStream, Writable, compressed
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.extraction import Page
 
 #: Kinds of which a cell holds what JSON has, beside lists and maps. All others are text as it stands.
 _JSON_KINDS = frozenset({"int", "float", "bool"})
-
-#: Characters of a cell at most. Python's own limit is less than the texts that CRMs hold.
-LONGEST_CELL = 64 * 1024 * 1024
 
 
 class CsvWriter:
@@ -116,8 +114,7 @@ def read_csv(stream: BinaryIO, name: str, *, delimiter: str = ",") -> Iterator[d
     :raises EspoInputError: it is no CSV in UTF-8, a row is longer or shorter than the header, or the header is unfit;
         with the number of the line.
     """
-    # A setting of the process; others that raised it further shall keep what they set.
-    csv.field_size_limit(max(LONGEST_CELL, csv.field_size_limit()))
+    allow_long_cells()
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     header: list[str] | None = None

@@ -53,8 +53,8 @@ def test_an_empty_file_has_nothing(content: bytes) -> None:
 def test_letters_that_fall_on_the_edge_of_a_block_are_read() -> None:
     content = b"a\n" + ("é" * (BLOCK_SIZE - 1) + "\n").encode()
     assert look(content[: 2 + 100_001 * 2] + b"\n").rows == 1
-    with pytest.raises(EspoInputError, match="no CSV at line 2"):
-        look(content)
+    # Longer than Python's own limit for a cell, as texts of EspoCRM may be.
+    assert look(content).rows == 1
 
 
 def test_a_file_without_lines_is_refused_before_it_fills_the_memory() -> None:
