@@ -28,7 +28,8 @@ class RowKeys(TypedDict, total=False):
     id: str
     createdAt: str | None
     modifiedAt: str | None
-    number: int | None
+    #: A whole number where it is an autoincrement; elsewhere somebody's own field of any type.
+    number: Any
 
 
 class _Envelope(msgspec.Struct):

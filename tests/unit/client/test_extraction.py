@@ -53,6 +53,13 @@ def test_of_a_record_only_what_tells_of_changes_is_read() -> None:
     assert page.last_id == "a"
 
 
+@pytest.mark.parametrize("number", ["R-17", 17, 1.5, None, ["a", "b"]])
+def test_an_attribute_called_number_may_be_of_any_type(number: Any) -> None:
+    content = json.dumps({"total": -2, "list": [{"id": "a", "number": number}]}).encode()
+    answer, _ = decode_page(ASKED, Response(200, {}, content))
+    assert answer["list"] == [{"id": "a", "number": number}]
+
+
 def test_a_page_of_some_records_keeps_their_order() -> None:
     page = page_of({"id": "a"}, {"id": "b"}, {"id": "c"})
     assert page.where(lambda keys: keys["id"] != "b").lines() == b'{"id": "a"}\n{"id": "c"}\n'
