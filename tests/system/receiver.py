@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from fastapi import FastAPI
+
+    from airflow_provider_espo.plugins.webhook_receiver_settings import ReceiverSettings
 
 DAG_FILE = """
 from airflow.sdk import DAG
@@ -124,6 +128,27 @@ async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(Starlette(routes=[Mount("/espo", app)]))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
         yield client
+
+
+@contextmanager
+def serving(settings: ReceiverSettings) -> Iterator[str]:
+    """The receiver on a port of this machine, where the API server mounts it; gives the server's address."""
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from airflow_provider_espo.plugins.webhook_receiver_app import build_app
+
+    app = Starlette(routes=[Mount("/espo", build_app(settings))])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def body_of(*ids: str, **attributes: Any) -> bytes:
