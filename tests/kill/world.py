@@ -91,6 +91,11 @@ class World:
         """Folders that tasks work in."""
         return (self.out, self.databases)
 
+    def watermarks(self) -> str:
+        """Return what the assets' stores and the variables hold, as text."""
+        kept = [*self._kept.glob("asset-*.json"), *self._kept.glob("variables.json")]
+        return "\n".join(path.read_text(encoding="utf-8") for path in kept)
+
     def life(self, task: BaseOperator, life: Life, *, run_id: str = "run", number: int = 1, **ti: Any) -> Any:
         """Lead a life: one try of a task, as a process which knows only what is kept.
 
