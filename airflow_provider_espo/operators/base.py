@@ -97,7 +97,10 @@ class EspoTask:
         """
         from airflow_provider_espo.operators import lineage
 
-        self.facts = lineage.facts_of(result, is_record=not self.result_has_parts)
+        facts = lineage.facts_of(result, is_record=not self.result_has_parts)
+        if facts or self.facts is None:
+            # A class derived from ours may return what it likes: what ours has done is known by then.
+            self.facts = facts
         try:
             lineage.tell_outlets(self, context)
         except Exception:

@@ -200,6 +200,18 @@ def test_only_outlets_of_what_was_written_are_told(lead: str) -> None:
     assert [task.events[one].extra for one in others] == [{}, {}, {}]
 
 
+def test_a_class_derived_from_ours_may_return_something_else(lead: str) -> None:
+    class Deleting(EspoDeleteRecordOperator):
+        def execute(self, context: Any) -> Any:
+            super().execute(context)
+            return "done"
+
+    task = ran(Deleting(task_id="t", entity_type="Lead", record_id=lead, outlets=[LEADS]))
+    assert task.result == "done"
+    assert task.extra() == {"count": 1, "deleted": 1, "id": lead}
+    assert task.outputs == {in_crm("Lead"): 1}
+
+
 def test_what_the_author_put_into_an_event_stays(lead: str) -> None:
     delete = EspoDeleteRecordOperator(task_id="t", entity_type="Lead", record_id=lead, outlets=[LEADS])
     task = Ran(delete)
