@@ -12,11 +12,11 @@ $(shell mkdir -p .tmp)
 export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test airflow lint types unit contract repeat kill kill-quick system sandbox bench clean
+.PHONY: help demo test test-matrix airflow lint types unit contract repeat kill kill-quick system sandbox bench clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(STAMP) ## a file of leads goes into the CRM by a real Airflow DAG, and a report comes out
 	@$(BIN)/python -m dev.demo
@@ -73,5 +73,8 @@ $(BENCH_STAMP): requirements-dev.lock requirements-bench.txt pyproject.toml
 	$(BENCH_VENV)/bin/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
+test-matrix: ## unit and system tests on Airflow 3.1.8 and 3.2.2, on Python 3.12 and 3.13
+	@$(PYTHON) dev/matrix.py
+
 clean: ## remove everything that was made here
-	rm -rf $(VENV) $(BENCH_VENV) .airflow .demo .tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-* .airflow .demo .tmp .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
