@@ -46,6 +46,18 @@ def test_default_deferrable_follows_the_configuration(
     assert compat.default_deferrable() is True
 
 
+@pytest.mark.parametrize("with_sdk_configuration", [True, False])
+def test_how_many_tasks_may_be_mapped_follows_the_configuration(
+    monkeypatch: pytest.MonkeyPatch, with_sdk_configuration: bool
+) -> None:
+    if not with_sdk_configuration:
+        hide_names(monkeypatch, "airflow.sdk.configuration", None)
+    monkeypatch.delenv("AIRFLOW__CORE__MAX_MAP_LENGTH", raising=False)
+    assert compat.max_map_length() == 1024
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "17")
+    assert compat.max_map_length() == 17
+
+
 def test_masked_texts_do_not_appear_in_logs() -> None:
     compat.mask(["s3cret-one", "s3cret-two"])
     assert redact("a s3cret-one, a s3cret-two, a plain-three") == "a ***, a ***, a plain-three"

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import fsspec  # type: ignore[import-untyped]
 import pytest
 from airflow.sdk import Asset
+from airflow.sdk.io import attach
 
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.transfers.object_storage import EspoToObjectStorageOperator
@@ -212,6 +214,23 @@ def test_two_tasks_on_one_asset_do_not_mix(sandbox_crm: SandboxCrm, runs: Runs, 
     assert ids_in(tmp_path / "2") == [known]
 
 
+def test_run_after_run_in_an_object_store(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
+    store = fsspec.filesystem("memory")
+    attach("memory", conn_id="lake", fs=store)
+    lake = f"memory://lake@{tmp_path.name}"
+    made = [lead(sandbox_crm) for _ in range(6)]
+    sandbox_crm.pass_time(10)
+    first = runs(extraction(f"{lake}/1", deleted="detect", watermark_key="key"), "1")
+    assert first["records"] == 6
+    assert json.loads(runs.variables["key"])["dataset"] == first["path"]
+    delete(sandbox_crm, made[0])
+    change(sandbox_crm, made[1], status="Dead")
+    sandbox_crm.pass_time(10)
+    result = runs(extraction(f"{lake}/2", deleted="detect", watermark_key="key"), "2")
+    assert (result["records"], result["deleted"]) == (1, 1)
+    store.rm(f"/{tmp_path.name}", recursive=True)
+
+
 # --- tries
 
 
@@ -282,6 +301,35 @@ def test_a_run_that_ends_late_does_not_take_the_watermark_back(
     runs(extraction(tmp_path, watermark_key="key"))
     assert json.loads(runs.variables["key"])["watermark"] == "2026-03-02 00:00:00"
     assert "max_active_runs" in caplog.text
+
+
+@pytest.mark.parametrize("same_folder", [True, False])
+def test_a_run_that_never_ended_is_made_up_for_by_the_next_one(
+    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same_folder: bool
+) -> None:
+    def task(name: str) -> EspoToObjectStorageOperator:
+        folder = tmp_path / ("all" if same_folder else name)
+        return extraction(folder, deleted="detect", overwrite=True)
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    made = [lead(sandbox_crm) for _ in range(8)]
+    sandbox_crm.pass_time(10)
+    runs(task("1"), "1")
+    delete(sandbox_crm, made[0])
+    change(sandbox_crm, made[1], status="Dead")
+    sandbox_crm.pass_time(10)
+    with monkeypatch.context() as patch:
+        patch.setattr("airflow_provider_espo.transfers.watermarks.WatermarkStore.move", die)
+        for try_number in (1, 2, 3):
+            with pytest.raises(Killed):
+                runs(task("2"), "2", try_number=try_number)
+    change(sandbox_crm, made[2], status="Dead")
+    sandbox_crm.pass_time(10)
+    result = runs(task("3"), "3")
+    assert ids_in(result["path"]) == sorted(made[1:3])
+    assert [row["id"] for row in dataset(result["path"]).deleted()] == [made[0]]
 
 
 # --- backfills

@@ -180,6 +180,25 @@ def test_all_parts_share_one_window(sandbox_crm: SandboxCrm, runs: Runs, tmp_pat
     assert ids_in(tmp_path / "next") == late
 
 
+def test_a_backfill_over_mapped_tasks_moves_no_watermark(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
+    leads(sandbox_crm, 3)
+    sandbox_crm.pass_time(3600)
+    made = leads(sandbox_crm, 9)
+    sandbox_crm.pass_time(3600)
+    leads(sandbox_crm, 3)
+    bounds = {"start": "2026-03-01T07:00:00+00:00", "end": "2026-03-01T08:00:00+00:00"}
+    for name in ("1", "2"):
+        plan = stored(runs(planning(incremental_by="createdAt", **bounds)))
+        for number, partition in enumerate(plan):
+            runs(extraction(tmp_path / name, partition), map_index=number)
+        assert runs(completion(tmp_path / name, plan))["watermark"] is None
+    assert ids_in(tmp_path / "1") == made
+    assert {name: data for name, data in files_in(tmp_path / "1").items() if name.startswith("Lead")} == {
+        name: data for name, data in files_in(tmp_path / "2").items() if name.startswith("Lead")
+    }
+    assert runs.variables == {}
+
+
 # --- tries
 
 
