@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from airflow.exceptions import AirflowConfigException
@@ -98,6 +100,13 @@ class TestSettings:
 )
 def test_espocrm_does_with_each_answer_what_it_was_chosen_for(answer: Answer, outcome: str) -> None:
     assert outcome_of(answer.status) == outcome
+
+
+def test_the_documentation_says_of_each_answer_what_espocrm_does() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|[^|]*\| (\d{3}) \| (is content|tries again|gives up)", text, re.MULTILINE)
+    words = {"delivered": "is content", "retry": "tries again", "failed": "gives up"}
+    assert sorted(rows) == sorted((str(answer.status), words[outcome_of(answer.status)]) for answer in Answer)
 
 
 def test_no_answer_has_espocrm_delete_the_webhook() -> None:
