@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,31 +17,10 @@ from airflow_provider_espo.transfers.object_storage import EspoToObjectStorageOp
 from airflow_provider_espo.where import equals
 from tests.unit.crm import page, refusal
 from tests.unit.sandbox_crm import Killed, SandboxCrm
+from tests.unit.transfers.changes import change, delete, extraction, lead
 from tests.unit.transfers.running import Runs, dataset, files_in, ids_in
 
 LEADS = Asset("leads", uri="espo://crm.example.com/Lead")
-
-
-def extraction(folder: Path | str, **given: Any) -> EspoToObjectStorageOperator:
-    arguments: dict[str, Any] = {
-        "entity_type": "Lead",
-        "select": ["status"],
-        "page_size": 5,
-        "incremental_by": "modifiedAt",
-    }
-    return EspoToObjectStorageOperator(task_id="extract", path=str(folder), **(arguments | given))
-
-
-def lead(crm: SandboxCrm, **values: Any) -> str:
-    return str(crm.asker.create("Lead", lastName="Lead", **values)["id"])
-
-
-def change(crm: SandboxCrm, record_id: str, **values: Any) -> None:
-    crm.asker.ok("PUT", f"Lead/{record_id}", values)
-
-
-def delete(crm: SandboxCrm, record_id: str) -> None:
-    crm.asker.ok("DELETE", f"Lead/{record_id}")
 
 
 # --- windows and watermarks
@@ -401,99 +379,3 @@ def test_an_attribute_that_the_crm_does_not_show_is_refused(
     with pytest.raises(EspoInputError, match="does not show modifiedAt"):
         runs(extraction(tmp_path))
     assert files_in(tmp_path) == {}
-
-
-# --- deleted records
-
-
-def test_records_that_are_gone_come_as_tombstones_once(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
-    made = [lead(sandbox_crm) for _ in range(12)]
-    sandbox_crm.pass_time(10)
-    task = {"deleted": "detect", "file_format": "csv"}
-    assert runs(extraction(tmp_path / "1", **task), "1")["deleted"] == 0
-    delete(sandbox_crm, made[3])
-    delete(sandbox_crm, made[8])
-    sandbox_crm.pass_time(10)
-    result = runs(extraction(tmp_path / "2", **task), "2")
-    assert (result["records"], result["deleted"]) == (0, 2)
-    tombstones = list(dataset(tmp_path / "2").deleted())
-    assert {row["id"] for row in tombstones} == {made[3], made[8]}
-    assert {(row["deleted"], row["detectedAt"]) for row in tombstones} == {(True, "2026-03-01 06:00:20")}
-    assert runs(extraction(tmp_path / "3", **task), "3")["deleted"] == 0
-
-
-def test_a_record_that_no_longer_matches_is_gone_too(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
-    changed, stays = lead(sandbox_crm, status="New"), lead(sandbox_crm, status="New")
-    sandbox_crm.pass_time(10)
-    task = {"deleted": "detect", "where": [equals("status", "New")]}
-    runs(extraction(tmp_path / "1", **task), "1")
-    change(sandbox_crm, changed, status="Dead")
-    sandbox_crm.pass_time(10)
-    runs(extraction(tmp_path / "2", **task), "2")
-    assert [row["id"] for row in dataset(tmp_path / "2").deleted()] == [changed]
-    assert stays
-
-
-def test_without_the_ids_of_the_last_run_nobody_guesses(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
-    lead(sandbox_crm)
-    sandbox_crm.pass_time(10)
-    runs(extraction(tmp_path / "1", watermark_key="key"), "1")
-    with pytest.raises(EspoInputError, match="delete the watermark key"):
-        runs(extraction(tmp_path / "2", watermark_key="key", deleted="detect"), "2")
-    assert "_manifest.json" not in files_in(tmp_path / "2")
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_whoever_loads_all_runs_has_what_the_crm_has(
-    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, seed: int
-) -> None:
-    chance = random.Random(seed)
-    same_folder = seed % 2 == 0
-    loaded: dict[str, str] = {}
-    delivered: set[tuple[str, str]] = set()
-
-    def live(_sent: Any = None, often: float = 1.0) -> None:
-        """What users do meanwhile."""
-        alive = [row["id"] for row in sandbox_crm.asker.find("Lead", maxSize=200, select=["id"])["list"]]
-        for _ in range(chance.randint(0, 3) if chance.random() < often else 0):
-            what = chance.choice(("create", "change", "delete"))
-            if what == "create" or not alive:
-                alive.append(lead(sandbox_crm))
-            elif what == "change":
-                change(sandbox_crm, chance.choice(alive), status=chance.choice(("New", "Assigned", "Dead")))
-            else:
-                delete(sandbox_crm, alive.pop(chance.randrange(len(alive))))
-            sandbox_crm.now += timedelta(seconds=chance.choice((0, 0, 1, 30)))
-
-    def run(number: int) -> None:
-        path = tmp_path / ("all" if same_folder else str(number))
-        task = extraction(path, deleted="detect", overwrite=same_folder, parts=chance.randint(1, 3), page_size=4)
-        for try_number in (1, 2, 3):
-            if try_number < 3 and chance.random() < 0.5:
-                sandbox_crm.kill_at(chance.randint(1, 15), carried_out=chance.random() < 0.5)
-            try:
-                runs(task, str(number), try_number=try_number)
-                break
-            except Killed:
-                sandbox_crm.live()
-        sandbox_crm.live()
-        found = dataset(path)
-        for row in found.rows():
-            assert (row["id"], row["modifiedAt"]) not in delivered, "came twice as it was"
-            delivered.add((row["id"], row["modifiedAt"]))
-            loaded[row["id"]] = row["status"]
-        for row in found.deleted():
-            del loaded[row["id"]]
-
-    for _ in range(10):
-        lead(sandbox_crm)
-    for number in range(6):
-        sandbox_crm.before = lambda sent: live(often=0.2) if sent.path == "Lead" else None
-        sandbox_crm.pass_time(chance.choice((1, 100, 5000)))
-        run(number)
-        sandbox_crm.live()
-        live()
-    sandbox_crm.pass_time(2)
-    run(6)
-    there = sandbox_crm.asker.find("Lead", maxSize=200, select=["status"])["list"]
-    assert loaded == {row["id"]: row["status"] for row in there}
