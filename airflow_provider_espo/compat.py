@@ -244,10 +244,14 @@ async def aset_variable(key: str, value: str) -> None:
 def hook_lineage_collector() -> Any:
     """Return what collects the lineage of hooks, ``None`` where nobody reads it.
 
+    It is read when a task ends. In a process that runs no tasks to ask for it would load all plugins there are.
     ``airflow.sdk.lineage`` came with 3.2; before, it was in Airflow's core only.
     """
     import importlib
+    import sys
 
+    if "airflow.sdk.execution_time.task_runner" not in sys.modules:
+        return None
     lineage: Any
     try:
         lineage = importlib.import_module("airflow.sdk.lineage")

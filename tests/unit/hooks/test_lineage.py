@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -95,6 +97,18 @@ def test_where_nobody_reads_it_nothing_is_collected(sandbox_crm: SandboxCrm, mon
 
 
 def test_where_somebody_reads_it_the_collector_is_airflows(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As in a process that runs tasks.
+    importlib.import_module("airflow.sdk.execution_time.task_runner")
     collector = lineage.HookLineageCollector()
     monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: collector)
     assert compat.hook_lineage_collector() is collector
+
+
+def test_a_script_that_is_no_task_does_not_load_airflows_plugins() -> None:
+    code = (
+        "import sys, airflow.sdk\n"
+        "from airflow_provider_espo import compat\n"
+        "print(compat.hook_lineage_collector(), 'airflow_provider_espo.plugins.webhook_receiver' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "None False"
