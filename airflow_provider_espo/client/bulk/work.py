@@ -68,7 +68,7 @@ class BulkWrite:
         :param rows: the rows, the same in each try.
         :param earlier_since: when an earlier try began at the earliest, where no memory would tell; ``None`` on the
             first try.
-        :return: by action the number of rows, and the route most rows went.
+        :return: by action the number of rows, and the route that most rows went, ``None`` if there were none.
         :raises EspoShortfallError: more rows failed than may.
         :raises EspoInputError: the rows are not those of an earlier try, or cannot be written at all.
         :raises EspoError: what would meet every row; the next try goes on from here.
@@ -196,15 +196,15 @@ class BulkWrite:
             self.writer.wait_for_earlier(since)
             self._waited = True
         ready, outcomes = self.preparing.ready(rows)
-        written, choice = self.writer.write(ready, since=since, claimed=claimed)
-        self.log.info("%s: by %s (%s)", of, choice.route, choice.why)
-        outcomes += written
+        written = self.writer.write(ready, since=since, claimed=claimed)
+        self.log.info("%s: by %s (%s)", of, written.choice.route, written.choice.why)
+        outcomes += written.outcomes
         for outcome in outcomes:
             if outcome["action"] == "failed" and self._told < _TOLD:
                 self._told += 1
                 self.log.warning("Row %d failed: %s", outcome["index"], outcome["error"])
         outcomes.sort(key=lambda it: it["index"])
-        return outcomes, {choice.route: len(written)}
+        return outcomes, written.routes
 
     def _created_around(self, number: int) -> set[str]:
         """Ids of records that other chunks created, as far back as a look for this one's goes."""
@@ -228,9 +228,10 @@ class BulkWrite:
 
     def _end(self, state: State) -> dict[str, Any]:
         counts = {action: state.counts.get(action, 0) for action in ACTIONS}
-        result = {**counts, "route": ", ".join(name for name, rows in sorted(state.routes.items()) if rows)}
+        routes = {name: rows for name, rows in sorted(state.routes.items()) if rows}
+        result = {**counts, "route": max(routes, key=lambda name: routes[name], default=None)}
         if self.results is not None:
-            self.results.finish({**result, "rows": state.rows, "complete": state.complete})
+            self.results.finish({**result, "routes": routes, "rows": state.rows, "complete": state.complete})
         self.log.info("%d rows: %s", state.rows, in_words(counts))
         if self.limit.exceeded(counts["failed"], state.rows):
             raise EspoShortfallError(

@@ -35,6 +35,25 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.wire import FileOperation
 
 
+@dataclass(frozen=True)
+class Written:
+    """What became of rows.
+
+    :param outcomes: an outcome for each row.
+    :param choice: the way that was chosen.
+    :param faster: rows that went that way; all others were written by themselves.
+    """
+
+    outcomes: list[Outcome]
+    choice: Choice
+    faster: int = 0
+
+    @property
+    def routes(self) -> dict[str, int]:
+        """Numbers of rows by the way they went."""
+        return {self.choice.route: self.faster, "records": len(self.outcomes) - self.faster}
+
+
 @dataclass
 class Writer:
     """Writes rows that are ready to be sent.
@@ -55,15 +74,13 @@ class Writer:
     route: WantedRoute
     _rights: dict[str, bool] = field(default_factory=dict)
 
-    def write(
-        self, rows: Sequence[Row], *, since: datetime | None = None, claimed: set[str] | None = None
-    ) -> tuple[list[Outcome], Choice]:
+    def write(self, rows: Sequence[Row], *, since: datetime | None = None, claimed: set[str] | None = None) -> Written:
         """Write rows.
 
         :param rows: place among all rows, and values.
         :param since: when an earlier try may have begun to write them; ``None`` if none did.
         :param claimed: ids of records that come from other rows; those created here are added.
-        :return: an outcome for each row, and the way they went.
+        :return: an outcome for each row, and the ways they went.
         :raises EspoError: what would meet every row; nothing is known of some of them then.
         """
         claimed = set() if claimed is None else claimed
@@ -71,19 +88,20 @@ class Writer:
         if since is not None and self.operation == "create":
             if not self.keyed:
                 choice = Choice("records", "an earlier try may have created some, and they are told by their values")
-                return self._by_records(rows, since=since, claimed=claimed), choice
+                return Written(self._by_records(rows, since=since, claimed=claimed), choice)
             earlier = self._created_earlier(rows, since, claimed)
             told = {outcome["index"] for outcome in earlier}
             rows = [row for row in rows if row[0] not in told]
         if not rows:
-            return earlier, Choice("records", "there is nothing to write")
+            return Written(earlier, Choice("records", "there is nothing to write"))
         taken = self._taken(rows)
         choice = choose(self.route, self._facts(rows, taken))
         if choice.route == "mass_action":
-            return self._by_mass_action(rows), choice
+            return self._by_mass_action(rows, choice)
         if choice.route == "import":
-            return earlier + self._by_import(rows, taken, claimed), choice
-        return earlier + self._by_records(rows, claimed=claimed), choice
+            written = self._by_import(rows, taken, claimed, choice)
+            return Written(earlier + written.outcomes, choice, written.faster)
+        return Written(earlier + self._by_records(rows, claimed=claimed), choice)
 
     def wait_for_earlier(self, since: datetime) -> None:
         """Wait until nothing is at work any more that an earlier try may have started.
@@ -200,7 +218,7 @@ class Writer:
 
     # -- by import ---------------------------------------------------------------------------------------------------
 
-    def _by_import(self, rows: Sequence[Row], taken: Lane, claimed: set[str]) -> list[Outcome]:
+    def _by_import(self, rows: Sequence[Row], taken: Lane, claimed: set[str], choice: Choice) -> Written:
         began = datetime.now(UTC)
         known: dict[Key, list[Found]] = {}
         if self.operation != "create":
@@ -224,7 +242,8 @@ class Writer:
         outcomes += self._by_records(untold, since=began, claimed=claimed)
         # That there is no record is asked again right before one is made.
         there = {key: found for key, found in known.items() if found}
-        return outcomes + self._by_records(rest, claimed=claimed, known=there)
+        outcomes += self._by_records(rest, claimed=claimed, known=there)
+        return Written(outcomes, choice, len(told))
 
     def _looked_up(self, rows: Sequence[Row]) -> dict[Key, list[Found]]:
         lanes = keyed_lanes(self.key, rows, self.key.state.config.max_workers)
@@ -263,7 +282,7 @@ class Writer:
 
     # -- by mass action ----------------------------------------------------------------------------------------------
 
-    def _by_mass_action(self, rows: Sequence[Row]) -> list[Outcome]:
+    def _by_mass_action(self, rows: Sequence[Row], choice: Choice) -> Written:
         first: dict[str, int] = {}
         for index, wire in rows:
             if is_record_id(wire.get("id")):
@@ -284,7 +303,8 @@ class Writer:
                 was = action if first[wire["id"]] == index else again
                 outcomes.append({"index": index, "id": wire["id"], "action": was, "error": None})
         told = {outcome["index"] for outcome in outcomes}
-        return outcomes + self._by_records([row for row in rows if row[0] not in told])
+        outcomes += self._by_records([row for row in rows if row[0] not in told])
+        return Written(outcomes, choice, len(told))
 
     def _mass_lanes(self, ids: list[str], wire: Any) -> Iterable[Any]:
         state, entity_type, schema = self.key.state, self.key.entity_type, self.key.schema

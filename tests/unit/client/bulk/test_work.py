@@ -16,7 +16,9 @@ from airflow_provider_espo.client.bulk.results import ResultFiles
 from airflow_provider_espo.client.bulk.routes import Choice
 from airflow_provider_espo.client.bulk.shaping import Shaping
 from airflow_provider_espo.client.bulk.work import BulkWrite
+from airflow_provider_espo.client.bulk.writer import Written
 from airflow_provider_espo.client.dataset.folder import Folder
+from airflow_provider_espo.client.operations.bulk import Outcome
 from airflow_provider_espo.client.operations.keys import MatchKey
 from airflow_provider_espo.client.schema import EntitySchema
 from tests.unit.client.driving import make_state
@@ -29,8 +31,10 @@ class Taking:
     operation = "create"
 
     def write(self, rows: Any, **_: Any) -> Any:
-        outcomes = [{"index": index, "id": f"{index:017x}", "action": "created", "error": None} for index, _ in rows]
-        return outcomes, Choice("records", "in a test")
+        outcomes: list[Outcome] = [
+            {"index": index, "id": f"{index:017x}", "action": "created", "error": None} for index, _ in rows
+        ]
+        return Written(outcomes, Choice("records", "in a test"))
 
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
