@@ -53,7 +53,7 @@ def test_without_the_ids_of_the_last_run_nobody_guesses(sandbox_crm: SandboxCrm,
     assert "_manifest.json" not in files_in(tmp_path / "2")
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_whoever_loads_all_runs_has_what_the_crm_has(
     sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, seed: int
 ) -> None:
