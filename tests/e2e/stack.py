@@ -18,9 +18,13 @@ import httpx
 
 from tests.e2e.postgres import Postgres
 from tests.e2e.processes import Service, free_port, wait_for
+from tests.e2e.traffic import Traffic
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DAGS = Path(__file__).resolve().parent / "dags"
+
+#: Leads that the CRM has from the beginning.
+FILLED = 2000
 
 PARTS = ("scheduler", "dag-processor", "triggerer", "api-server")
 
@@ -36,7 +40,9 @@ class Stack:
         self.logs = folder / "logs"
         self.out = folder / "out"
         self.postgres = Postgres(Path("/tmp") / f"espo-e2e-{os.getpid()}", self.logs)
-        self.api_port, self.crm_port, self.log_port = free_port(), free_port(), free_port()
+        self.api_port, self.crm_port, self.proxy_port = free_port(), free_port(), free_port()
+        #: What the CRM was asked.
+        self.traffic = Traffic(folder / "requests.ndjson")
         self.credentials: dict[str, Any] = {}
         self.services: dict[str, Service] = {}
         self._airflow = httpx.Client(base_url=self.url, timeout=30.0, trust_env=False)
@@ -69,18 +75,26 @@ class Stack:
             command = [sys.executable, "-m", "airflow", part]
             if part == "api-server":
                 command += ["--host", "127.0.0.1", "--port", str(self.api_port), "--workers", "1"]
+            elif part in ("scheduler", "triggerer"):
+                # Their servers of log files listen on all addresses, and cannot be told otherwise.
+                command += ["--skip-serve-logs"]
             self.services[part] = Service(part, command, self.environment(), self.logs)
             self.services[part].start()
-        wait_for("Airflow", self._is_healthy, 180)
+        self.wait_until_healthy()
         token = self._airflow.get("/auth/token").json()["access_token"]
         self._airflow.headers["Authorization"] = f"Bearer {token}"
 
+    def restart(self, part: str) -> None:
+        """Start a part anew that was killed."""
+        self.services[part].start()
+
     def start_crm(self) -> None:
-        """Start the sandbox on its port, with what it had before."""
+        """Start the sandbox on its port."""
         file = self.folder / "credentials.json"
         command = [sys.executable, "-m", "airflow_provider_espo.sandbox", "--port", str(self.crm_port)]
         command += ["--database", str(self.folder / "sandbox.db"), "--credentials-file", str(file)]
-        command += ["--webhooks-internal", "--webhook-delay", "1", "--job-delay", "2"]
+        command += ["--request-log", str(self.traffic.path), "--job-delay", "10", "--fill", f"Lead={FILLED}"]
+        command += ["--webhooks-internal", "--webhook-delay", "1", "--webhook-retry-after", "8"]
         self.services["sandbox"] = Service("sandbox", command, self.plain_environment(), self.logs)
         self.services["sandbox"].start()
         wait_for("The sandbox", self._crm_answers, 60)
@@ -121,10 +135,13 @@ class Stack:
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.postgres.url,
             "AIRFLOW__ESPO__WEBHOOK_RECEIVER_ENABLED": "True",
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.log_port),
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+            # It counts the tenth of a second that it sleeps itself.
+            "AIRFLOW__TRIGGERER__BLOCKED_MAIN_THREAD_WARNING_THRESHOLD": "0.15",
+            # A triggerer that is gone is noticed, and its triggers go to the next one, after three seconds.
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "3",
+            "AIRFLOW__TRIGGERER__CAPACITY": "1100",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "AIRFLOW_CONN_ESPO_DEFAULT": json.dumps(
                 {
@@ -134,6 +151,7 @@ class Stack:
                     "password": self.credentials.get("api_key"),
                 }
             ),
+            "ESPO_E2E_CRM": self.crm_url,
             "ESPO_E2E_OUT": str(self.out),
         }
 
@@ -195,6 +213,15 @@ class Stack:
         path = f"dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.api("GET", path, params={"map_index": map_index, "deserialize": True})["value"]
 
+    def places(self, assets: str) -> int:
+        """Count places that watchers keep.
+
+        :param assets: names of their assets, as a ``like`` pattern.
+        """
+        text = "select count(*) from asset_state_store s join asset a on a.id = s.asset_id where a.name like %s"
+        ((count,),) = self.postgres.query(text, assets)
+        return int(str(count))
+
     def asset_events(self, name: str) -> list[dict[str, Any]]:
         """Events of an asset, the oldest first, with their payloads."""
         rows = self.postgres.query(
@@ -223,7 +250,24 @@ class Stack:
         lead_id: str = self.crm("POST", "Lead", {"lastName": f"Roe {time.time_ns()}", **attributes})["id"]
         return lead_id
 
+    def new_post(self, lead_id: str, text: str) -> str:
+        """Write in a lead's stream, and return the note's id."""
+        post = {"type": "Post", "post": text, "parentType": "Lead", "parentId": lead_id}
+        note_id: str = self.crm("POST", "Note", post)["id"]
+        return note_id
+
     # -- looking -----------------------------------------------------------------------------------------------------
+
+    def wait_until_healthy(self) -> None:
+        """Wait until all parts of Airflow say that they are well."""
+        wait_for("Airflow", self._is_healthy, 180)
+
+    def is_up(self) -> bool:
+        """Whether the API server answers."""
+        try:
+            return self._airflow.get("/api/v2/version").status_code == 200
+        except httpx.TransportError:
+            return False
 
     def _is_healthy(self) -> bool:
         self._refuse_dead()

@@ -10,20 +10,25 @@ from airflow_provider_espo.triggers.stream_event import EspoStreamEventTrigger
 from airflow_provider_espo.where import equals
 
 START = pendulum.datetime(2026, 1, 1, tz="UTC")
+SOURCES = ("Email", "Existing Customer", "Partner", "Public Relations", "Campaign")
 
 
-def watched(name: str, source: str) -> Asset:
+def watched(name: str, source: str, poll_interval: float) -> Asset:
     """An asset that is updated when a lead of a source comes in."""
-    trigger = EspoRecordEventTrigger(entity_type="Lead", where=[equals("source", source)], poll_interval=5)
+    where = [equals("source", source)]
+    trigger = EspoRecordEventTrigger(entity_type="Lead", where=where, poll_interval=poll_interval)
     return Asset(name, watchers=[AssetWatcher(name=name, trigger=trigger)])
 
 
-calls = watched("calls", "Call")
+calls = watched("calls", "Call", 5)
 
 #: Five assets with each of five filters: five triggers, one poll.
-many = [watched(f"many_{number}_{copy}", f"Source {number}") for number in range(5) for copy in range(5)]
+many = [watched(f"many_{number}_{copy}", source, 4) for number, source in enumerate(SOURCES) for copy in range(5)]
 
-notes = Asset(
+#: Never updated: whoever waits for it too has watchers, and no runs.
+never = Asset("never")
+
+posts = Asset(
     "posts",
     watchers=[
         AssetWatcher(name="posts", trigger=EspoStreamEventTrigger(note_types=["Post"], poll_interval=5)),
@@ -42,18 +47,18 @@ def on_call() -> None:
     ids()
 
 
-@dag(schedule=notes, start_date=START)
+@dag(schedule=posts, start_date=START)
 def on_post() -> None:
     """Runs when somebody posts."""
 
     @task
     def ids(triggering_asset_events=None) -> list[str]:  # type: ignore[no-untyped-def]
-        return [one for event in triggering_asset_events[notes] for one in event.extra["payload"]["ids"]]
+        return [one for event in triggering_asset_events[posts] for one in event.extra["payload"]["ids"]]
 
     ids()
 
 
-@dag(schedule=many, start_date=START)
+@dag(schedule=[*many, never], start_date=START)
 def on_many() -> None:
     """Keeps the watchers of many assets awake."""
 

@@ -1,0 +1,62 @@
+"""A thousand deferred sensors in one triggerer, whose event loop goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+
+from tests.e2e.dags.waiting import SENSORS
+from tests.e2e.processes import wait_for
+from tests.e2e.stack import Stack
+
+SECONDS = float(os.environ.get("ESPO_E2E_SENSORS_SECONDS", "60"))
+
+#: Seconds that the loop may be blocked.
+BOUND = 0.05
+
+_IN_A_TRIGGERER = """
+select count(*) from task_instance i join trigger t on t.id = i.trigger_id
+where i.dag_id = 'thousand' and i.run_id = %s and i.state = 'deferred' and t.triggerer_id is not null
+"""
+
+
+def test_a_thousand_sensors_do_not_block_the_event_loop(stack: Stack) -> None:
+    (stack.out / "loop.stop").unlink(missing_ok=True)
+    began = time.time()
+    for dag_id in ("probe", "thousand"):
+        stack.unpause(dag_id)
+    probe, run = stack.trigger("probe"), stack.trigger("thousand")
+    try:
+        wait_for("Thousand triggers", lambda: stack.postgres.query(_IN_A_TRIGGERER, run) == [(SENSORS,)], 120)
+        wait_for("A look of each", lambda: _looked(stack, began) == SENSORS, 120)
+        settled = time.time()
+        log_so_far = stack.services["triggerer"].log.stat().st_size
+
+        time.sleep(SECONDS)
+
+        still = stack.postgres.query(_IN_A_TRIGGERER, run)
+    finally:
+        (stack.out / "loop.stop").touch()
+        stack.api("PATCH", f"dags/thousand/dagRuns/{run}", json={"state": "failed"})
+    assert still == [(SENSORS,)]
+    asked = stack.traffic.since(settled)
+    assert {one.status for one in asked} == {200}
+    log = stack.services["triggerer"].log.read_bytes()[log_so_far:].decode(errors="replace")
+    assert [line for line in log.splitlines() if re.search(r"Traceback|\[error|\[critical", line)] == []
+    seconds = [json.loads(line) for line in (stack.out / "loop.ndjson").read_text(encoding="utf-8").splitlines()]
+    starting = max(one["blocked"] for one in seconds if one["at"] < settled)
+    steady = [one for one in seconds if one["at"] >= settled]
+    blocked, late = max(one["blocked"] for one in steady), max(one["late"] for one in steady)
+    print(f"\n{SENSORS} sensors for {SECONDS:.0f} s, {len(asked)} requests; event loop blocked for", end=" ")
+    print(f"{blocked * 1000:.0f} ms at worst (late for any reason: {late * 1000:.0f} ms;", end=" ")
+    print(f"blocked while they were started: {starting * 1000:.0f} ms); Airflow's own word: {log.count('was blocked')}")
+    assert blocked <= BOUND
+    assert stack.finished("probe", probe) == "success"
+
+
+def _looked(stack: Stack, since: float) -> int:
+    """How many of the sensors asked the CRM."""
+    asked = stack.traffic.since(since)
+    return len({name for one in asked for name in re.findall(r"(?:Nobody|Nothing) \d+", one.query)})
