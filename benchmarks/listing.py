@@ -9,12 +9,15 @@ import argparse
 import gc
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.extract import peak_mb
 
 BOUND_MB = 10.0
 
@@ -53,10 +56,6 @@ def measure(credentials: dict[str, str], expected: int) -> int:
     speed = f"{count} records in {took:.1f} s ({count / took:.0f} a second)"
     print(f"{speed}, peak memory {grown:+.1f} MB (bound {BOUND_MB:g})")
     return 0 if count >= expected and grown <= BOUND_MB else 1
-
-
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
