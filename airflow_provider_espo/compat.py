@@ -250,7 +250,7 @@ def hook_lineage_collector() -> Any:
     import importlib
     import sys
 
-    if "airflow.sdk.execution_time.task_runner" not in sys.modules:
+    if not hasattr(sys.modules.get("airflow.sdk.execution_time.task_runner"), "SUPERVISOR_COMMS"):
         return None
     lineage: Any
     try:

@@ -89,6 +89,14 @@ def test_no_value_of_a_record_and_no_secret_is_told(sandbox_crm: SandboxCrm, col
         assert API_KEY.encode() not in pickle.dumps(hook)
 
 
+@pytest.fixture
+def _in_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that runs tasks."""
+    runner = importlib.import_module("airflow.sdk.execution_time.task_runner")
+    monkeypatch.setattr(runner, "SUPERVISOR_COMMS", object(), raising=False)
+
+
+@pytest.mark.usefixtures("_in_a_task")
 def test_where_nobody_reads_it_nothing_is_collected(sandbox_crm: SandboxCrm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lineage, "get_hook_lineage_collector", lineage.NoOpCollector)
     assert compat.hook_lineage_collector() is None
@@ -96,9 +104,8 @@ def test_where_nobody_reads_it_nothing_is_collected(sandbox_crm: SandboxCrm, mon
         assert hook.list_records("Account") == []
 
 
+@pytest.mark.usefixtures("_in_a_task")
 def test_where_somebody_reads_it_the_collector_is_airflows(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As in a process that runs tasks.
-    importlib.import_module("airflow.sdk.execution_time.task_runner")
     collector = lineage.HookLineageCollector()
     monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: collector)
     assert compat.hook_lineage_collector() is collector
