@@ -12,11 +12,11 @@ $(shell mkdir -p .tmp)
 export PYTHONPATH := $(CURDIR)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-matrix airflow lint types unit contract repeat kill kill-quick system sandbox bench clean
+.PHONY: help demo test test-matrix airflow lint types unit contract repeat kill kill-quick system e2e sandbox bench clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(STAMP) ## a file of leads goes into the CRM by a real Airflow DAG, and a report comes out
 	@$(BIN)/python -m dev.demo
@@ -55,6 +55,10 @@ kill: $(STAMP) ## extractions, loads and bulk writes killed at a thousand random
 
 system: $(STAMP)
 	$(BIN)/python -m pytest -q tests/system
+
+e2e: $(STAMP) ## a whole Airflow on PostgreSQL, killed at random moments, and a browser; installs Debian packages where missing
+	dev/install_e2e.sh
+	$(BIN)/python -m pytest -q -s tests/e2e
 
 bench: $(BENCH_STAMP) ## all benchmarks, side by side with other clients; 12 minutes (BENCH="--help" for what can be set)
 	$(BENCH_VENV)/bin/python -m benchmarks.run $(BENCH)
