@@ -53,8 +53,8 @@ def on_webhook() -> None:
     @task
     def take_up(triggering_asset_events: Any = None) -> dict[str, int]:
         """Assign new leads; other webhooks on the same asset are not meant."""
-        # Looked up by the asset: a run by hand has none.
-        extras = [event.extra for event in (triggering_asset_events or {}).get(leads, [])]
+        # There is no other asset that this DAG is scheduled on, and none in a run by hand.
+        extras = [event.extra for events in (triggering_asset_events or {}).values() for event in events]
         ids = dict.fromkeys(one for extra in extras if extra.get("event") == "create" for one in extra["ids"])
         counts = {"told": len(ids), "assigned": 0, "gone": 0}
         with EspoHook() as hook:
