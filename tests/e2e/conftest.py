@@ -11,6 +11,11 @@ import pytest
 from tests.e2e.stack import ROOT, Stack
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the thousand sensors last: they go on waiting until all is stopped."""
+    items.sort(key=lambda item: item.path.stem == "test_many_sensors")
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     folder: Path = ROOT / ".tmp" / "e2e"

@@ -18,7 +18,7 @@ from airflow_provider_espo.sensors.stream import EspoStreamSensor
 from airflow_provider_espo.where import equals
 
 START = pendulum.datetime(2026, 1, 1, tz="UTC")
-SENSORS = 1000
+DAGS_OF_TWENTY = 50
 
 
 @dag(schedule=None, start_date=START)
@@ -66,13 +66,20 @@ def begin_in_triggerer(sensor: EspoSensor) -> None:
     )
 
 
-@dag(schedule=None, start_date=START)
-def thousand() -> None:
-    """A thousand sensors, each with a filter of its own, that wait for what never comes."""
-    for number in range(SENSORS // 2):
-        where = [equals("lastName", f"Nobody {number}")]
-        begin_in_triggerer(EspoRecordSensor(task_id=f"record_{number}", entity_type="Lead", where=where))
-        begin_in_triggerer(EspoStreamSensor(task_id=f"stream_{number}", text=f"Nothing {number}"))
+def twenty(number: int) -> None:
+    """Twenty sensors, each with a filter of its own, that wait for what never comes.
+
+    Where tasks begin in the triggerer, Airflow hands it the whole DAG with each, and a large one would keep it busy.
+    """
+
+    @dag(dag_id=f"twenty_{number}", schedule=None, start_date=START, is_paused_upon_creation=False)
+    def sensors() -> None:
+        for name in range(number * 10, number * 10 + 10):
+            where = [equals("lastName", f"Nobody {name}")]
+            begin_in_triggerer(EspoRecordSensor(task_id=f"record_{name}", entity_type="Lead", where=where))
+            begin_in_triggerer(EspoStreamSensor(task_id=f"stream_{name}", text=f"Nothing {name}"))
+
+    sensors()
 
 
 class LoopProbe(BaseSensorOperator):
@@ -99,5 +106,6 @@ def probe() -> None:
 
 wait_for_post()
 mass_update()
-thousand()
 probe()
+for number in range(DAGS_OF_TWENTY):
+    twenty(number)
