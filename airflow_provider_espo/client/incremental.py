@@ -32,6 +32,9 @@ INCREMENTAL_BY: Final = get_args(IncrementalBy)
 DEFAULT_LAG: Final = 300
 DEFAULT_NUMBER_LAG: Final = 100
 
+#: Seconds by which clocks differ that are kept right.
+CLOCKS_DIFFER: Final = 60
+
 _DIGEST_SIZE = 16
 _CONTENT_DIGEST_SIZE = 8
 _FRACTION: Final = re.compile(r":\d\d[.,](\d+)")
@@ -207,6 +210,23 @@ def next_window(by: str, lag: int, last: Value | None, upper: Value) -> Window:
     # A clock that was set back must not take the watermark along.
     high = upper if last is None else max(last, upper)
     return Window(by=by, low=None if last is None else _back(last, lag), high=high, known=last, floor=_back(high, lag))
+
+
+def check_not_ahead(by: str, lag: int, last: Value, upper: Value) -> None:
+    """Refuse a watermark that the server's clock is far from having reached: what changes until then would be missed.
+
+    :param by: attribute. Numbers may be fewer than they were, when the highest records are gone.
+    :param lag: as :func:`lag_of` returned it; clocks that are set back by less do no harm.
+    :param last: the watermark.
+    :param upper: the server's time.
+    :raises EspoInputError: it is ahead by more than the lag, and by more than clocks are wont to be set.
+    """
+    if by != "number" and _back(last, max(lag, CLOCKS_DIFFER)) > upper:  # type: ignore[operator]
+        raise EspoInputError(
+            f"The watermark is at {last}, and it is {upper} on the server: what changes until then would be missed",
+            hint="Was the server's clock set back, or the watermark set by hand? Set it to a moment before that, and "
+            "what an earlier run may have handed out comes once more",
+        )
 
 
 def bounded_window(by: str, start: object, end: object) -> Window:

@@ -162,9 +162,10 @@ class SelectingOperator(FilteringOperator):
         :param hook: hook over the connection.
         :param question: from :meth:`ask`.
         :param last: the watermark; ``None`` if there is none yet.
-        :raises EspoInputError: EspoCRM does not order by the attribute or does not show it, or a bound is none.
+        :raises EspoInputError: EspoCRM does not order by the attribute or does not show it, or a bound is none; or the
+            watermark is ahead of the server's clock.
         """
-        from airflow_provider_espo.client.incremental import bounded_window, lag_of, next_window
+        from airflow_provider_espo.client.incremental import bounded_window, check_not_ahead, lag_of, next_window
         from airflow_provider_espo.client.operations.windows import upper_bound
 
         if self.incremental_by is None:
@@ -173,7 +174,10 @@ class SelectingOperator(FilteringOperator):
         upper = hook.run(upper_bound(hook.state, question, self.incremental_by))
         if bounded is not None:
             return bounded
-        return next_window(self.incremental_by, lag_of(self.incremental_by, self.lag), last, upper)
+        lag = lag_of(self.incremental_by, self.lag)
+        if last is not None:
+            check_not_ahead(self.incremental_by, lag, last, upper)
+        return next_window(self.incremental_by, lag, last, upper)
 
 
 class ExtractionOperator(SelectingOperator):

@@ -5,6 +5,7 @@ In this order: a process that dies in between leaves nothing that a later try co
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.incremental import Seen, Watermark, Window
     from airflow_provider_espo.transfers.storing import Layout
     from airflow_provider_espo.transfers.watermarks import WatermarkStore
+
+log = logging.getLogger(__name__)
 
 DriftMode = Literal["fail", "warn"]
 DeletedMode = Literal["ignore", "detect"]
@@ -47,10 +50,17 @@ class Place:
             replaced; or it is a dataset of another entity type.
         """
         from airflow_provider_espo.client.dataset.formats import FileFormat
-        from airflow_provider_espo.client.dataset.manifest import Manifest
+        from airflow_provider_espo.client.dataset.manifest import BrokenManifestError, Manifest
         from airflow_provider_espo.client.dataset.names import is_of_dataset
 
-        found = Manifest.read(self.folder)
+        try:
+            found = Manifest.read(self.folder)
+        except BrokenManifestError as error:
+            if not self.overwrite:
+                raise
+            # Only files of this entity type are ever removed, whatever the manifest said.
+            log.warning("%s, and is replaced", error.message)
+            return None
         if found is None:
             strange = [
                 name
@@ -120,12 +130,20 @@ def columns_before(last: Watermark | None, entity_type: str) -> tuple[Column, ..
 
     :param last: the watermark.
     :param entity_type: of the records.
+    :raises EspoInputError: its manifest is broken.
     """
-    from airflow_provider_espo.client.dataset.manifest import Manifest
+    from airflow_provider_espo.client.dataset.manifest import BrokenManifestError, Manifest
 
     if last is None or last.dataset is None:
         return None
-    manifest = Manifest.read(folder_of(last.dataset))
+    try:
+        manifest = Manifest.read(folder_of(last.dataset))
+    except BrokenManifestError as error:
+        raise EspoInputError(
+            f"{error.message}; it is the last run's, whose columns are to be compared with",
+            hint="Restore it; or remove that folder, and its records within the lag come once more. What it held is "
+            "not readable either: to begin again with all records, delete the watermark",
+        ) from None
     return manifest.columns if manifest is not None and manifest.entity_type == entity_type else None
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from typing import TYPE_CHECKING
 
 from airflow_provider_espo import compat
+from airflow_provider_espo.client.errors import EspoInputError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -76,8 +78,18 @@ class WatermarkStore:
         """
         from airflow_provider_espo.client.incremental import Watermark
 
-        known = self._store.get(self.key)
-        return None if known is None else Watermark.from_dict(known, by)
+        try:
+            known = self._store.get(self.key)
+            found = None if known is None else Watermark.from_dict(known, by)
+        except (ValueError, EspoInputError):
+            example = 1234 if by == "number" else "2026-03-01 00:00:00"
+            raise EspoInputError(
+                f"What is kept as {self.key} ({self.place}) is no watermark of {by}",
+                hint=f"Set it to {json.dumps({'watermark': example})}, or delete it to begin with all records",
+            ) from None
+        if found is not None:
+            log.info("The watermark %s (%s) is at %s", self.key, self.place, found.value)
+        return found
 
     def move(self, watermark: Watermark, by: str) -> bool:
         """Keep a watermark, unless another run has come further.

@@ -31,6 +31,10 @@ TOMBSTONE_COLUMNS = (
 _TO_MEND = "Restore the file, or extract anew with overwrite=True"
 
 
+class BrokenManifestError(EspoInputError):
+    """A manifest of ours that cannot be read any more, so that nobody knows which files were the dataset's."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PartEntry:
     """A part of an extraction and what came of it.
@@ -132,9 +136,12 @@ class Manifest:
     def read(cls, folder: Folder) -> Self | None:
         """Return the manifest of a folder; ``None`` if it has none.
 
-        :raises EspoInputError: it is malformed, or from a newer version.
+        :raises BrokenManifestError: it is malformed.
+        :raises EspoInputError: it is somebody else's, or from a newer version.
         """
-        return cls.from_json(folder.read_bytes(MANIFEST)) if folder.exists(MANIFEST) else None
+        if not folder.exists(MANIFEST):
+            return None
+        return cls.from_json(folder.read_bytes(MANIFEST), where=f"{folder}/{MANIFEST}")
 
     def to_json(self) -> bytes:
         """Return it as it is stored."""
@@ -160,25 +167,30 @@ class Manifest:
         return json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
-    def from_json(cls, data: bytes) -> Self:
+    def from_json(cls, data: bytes, where: str = MANIFEST) -> Self:
         """Read what :meth:`to_json` returned.
 
-        :raises EspoInputError: it is something else, or from a newer version.
+        :param data: the file's content.
+        :param where: the file, for errors.
+        :raises BrokenManifestError: it is malformed.
+        :raises EspoInputError: it is somebody else's, or from a newer version.
         """
         try:
             content = json.loads(data)
         except ValueError:
-            raise EspoInputError("The manifest is no JSON", hint=_TO_MEND) from None
+            raise BrokenManifestError(f"{where} is no JSON", hint=_TO_MEND) from None
         if not isinstance(content, dict) or not isinstance(content.get("version"), int):
-            raise EspoInputError(f"The {MANIFEST} is not one of this provider", hint="Give another folder")
+            raise EspoInputError(f"{where} is not one of this provider", hint="Give another folder")
         if content["version"] > VERSION:
-            raise EspoInputError("The manifest is from a newer version of the provider", hint="Install that one")
+            raise EspoInputError(f"{where} is from a newer version of the provider", hint="Install that one")
         try:
             found = cls._from_dict(content)
         except (KeyError, TypeError, AttributeError):
-            raise EspoInputError("The manifest is malformed", hint=_TO_MEND) from None
+            raise BrokenManifestError(f"{where} is malformed", hint=_TO_MEND) from None
+        except EspoInputError as error:
+            raise BrokenManifestError(f"{where}: {error.message}", hint=_TO_MEND) from None
         if content.get("complete") is not True or content.get("records") != found.records:
-            raise EspoInputError("The manifest contradicts itself", hint=_TO_MEND)
+            raise BrokenManifestError(f"{where} contradicts itself", hint=_TO_MEND)
         return found
 
     @classmethod

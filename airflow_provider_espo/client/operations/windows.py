@@ -8,14 +8,14 @@ from typing import Final
 
 from airflow_provider_espo.client.errors import EspoBadRequestError, EspoError, EspoForbiddenError, EspoInputError
 from airflow_provider_espo.client.extraction import Question
-from airflow_provider_espo.client.incremental import Value
+from airflow_provider_espo.client.incremental import CLOCKS_DIFFER, Value
 from airflow_provider_espo.client.moments import utc_text
 from airflow_provider_espo.client.schema import EntitySchema
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.wire import Operation, Response, build_request, expect_object, record_path
 
 #: How far our own clock may be ahead of the server's, where the server does not tell the time.
-CLOCK_MARGIN: Final = timedelta(seconds=60)
+CLOCK_MARGIN: Final = timedelta(seconds=CLOCKS_DIFFER)
 
 
 def check_attribute(schema: EntitySchema, by: str) -> None:

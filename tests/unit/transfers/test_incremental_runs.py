@@ -107,6 +107,28 @@ def test_a_clock_that_was_set_back_does_not_take_the_watermark_along(
     assert runs(extraction(tmp_path / "2"), "2")["watermark"] == first["watermark"]
 
 
+def test_a_watermark_far_ahead_of_the_servers_clock_is_refused(
+    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path
+) -> None:
+    runs(extraction(tmp_path / "1", watermark_key="mine"), "1")
+    sandbox_crm.now -= timedelta(days=1)
+    lead(sandbox_crm)
+    sandbox_crm.pass_time(1)
+    with pytest.raises(EspoInputError, match="would be missed"):
+        runs(extraction(tmp_path / "2", watermark_key="mine"), "2")
+    assert files_in(tmp_path / "2") == {}
+    runs.variables["mine"] = json.dumps({"watermark": str(sandbox_crm.now - timedelta(hours=1))})
+    assert runs(extraction(tmp_path / "2", watermark_key="mine"), "2")["records"] == 1
+
+
+def test_numbers_may_be_fewer_than_they_were(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
+    runs.variables["mine"] = json.dumps({"watermark": 5000})
+    cases = extraction(
+        tmp_path, entity_type="Case", select=["name"], incremental_by="number", watermark_key="mine", lag=0
+    )
+    assert runs(cases)["watermark"] == 5000
+
+
 def test_where_the_server_does_not_tell_the_time_our_clock_does_with_a_margin(
     sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

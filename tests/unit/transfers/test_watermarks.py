@@ -74,9 +74,19 @@ def test_it_never_goes_back() -> None:
         assert store.read("number") == Watermark(value=7, run="0123456789ab")
 
 
-def test_something_else_in_its_place_is_refused() -> None:
-    with variables_in({"key": '{"rows": 5}'}), pytest.raises(EspoInputError, match="watermark"):
+@pytest.mark.parametrize("kept", ['{"rows": 5}', "[1]", "5", "2026-03-01 00:00:00", "", '"soon"'])
+def test_something_else_in_its_place_is_refused_with_what_to_set(kept: str) -> None:
+    with variables_in({"key": kept}), pytest.raises(EspoInputError, match=r"kept as key \(variable\)") as refused:
         WatermarkStore(context(), "key").read("modifiedAt")
+    assert '{"watermark": "2026-03-01 00:00:00"}' in str(refused.value)
+
+
+def test_a_moment_is_no_watermark_of_numbers() -> None:
+    with (
+        variables_in({"key": '{"watermark": "2026-03-01 00:00:00"}'}),
+        pytest.raises(EspoInputError, match=r'\{"watermark": 1234\}'),
+    ):
+        WatermarkStore(context(), "key").read("number")
 
 
 # --- its name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import replace
 from typing import Any
@@ -90,6 +91,12 @@ class TestManifest:
     def test_so_is_what_is_none(self, data: bytes) -> None:
         with pytest.raises(EspoInputError):
             Manifest.from_json(data)
+
+    def test_the_error_says_where_it_is(self, folder: Folder) -> None:
+        for content in (b"{", b"[]", b'{"version": 1}', b'{"version": 99}'):
+            folder.write_bytes("_manifest.json", content)
+            with pytest.raises(EspoInputError, match=re.escape(f"{folder}/_manifest.json")):
+                Manifest.read(folder)
 
     @pytest.mark.parametrize("name", ["../a", "/a", "a/b", "a\\b", ".a", "", None, "a\0"])
     def test_its_files_are_in_the_folder_and_nowhere_else(self, name: Any) -> None:
