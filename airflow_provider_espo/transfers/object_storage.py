@@ -315,12 +315,14 @@ class EspoToObjectStorageOperator(ExtractionOperator):
 
 
 def run_of(context: Context) -> str:
-    """Return the tag of a task instance: the same for all its tries until it is cleared.
+    """Return the tag of a task instance: the same for all its tries until it is cleared, or its DAG run made anew.
 
     :param context: Airflow's context.
     """
     from airflow_provider_espo.client.dataset.names import tag_of
 
-    ti = context["ti"]
-    task_id = context["task"].task_id
-    return tag_of(ti.dag_id, ti.run_id, task_id, getattr(ti, "map_index", -1), generation(context))
+    ti, task_id = context["ti"], context["task"].task_id
+    # A DAG run that was deleted and made again has the same id and does its work anew; it began at another time.
+    began = getattr(context["dag_run"], "start_date", None)
+    instance = (ti.dag_id, ti.run_id, task_id, getattr(ti, "map_index", -1), generation(context))
+    return tag_of(*instance, None if began is None else began.isoformat())

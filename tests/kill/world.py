@@ -85,6 +85,11 @@ class World:
         self.stores = stores
         for part in (*self.folders, self._kept):
             part.mkdir(parents=True, exist_ok=True)
+        # All tries belong to a DAG run that began once.
+        began = self._kept / "began"
+        if not began.exists():
+            began.write_text((datetime.now(UTC) - timedelta(minutes=1)).isoformat(), encoding="utf-8")
+        self._began = datetime.fromisoformat(began.read_text(encoding="utf-8"))
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -114,7 +119,7 @@ class World:
         # A store belongs to a task instance, the variables and the assets' stores to all.
         own = f"task-{task.task_id}-{run_id}-{ti.get('map_index', -1)}.json"
         context: Any = context_of(task, ti=instance, store=Kept(self._kept / own, life) if self.stores else None)
-        context["dag_run"].start_date = datetime.now(UTC) - timedelta(minutes=1)
+        context["dag_run"].start_date = self._began
         context["dag_run"].run_id = run_id
         context["run_id"] = run_id
         if self.stores and (task.inlets or task.outlets):

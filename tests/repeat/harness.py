@@ -233,7 +233,7 @@ def one_try(scenario: Scenario, run: Run, number: int, wire: Wire, *, stored: bo
 def _rendered(scenario: Scenario, run: Run, context: Mapping[str, Any]) -> tuple[BaseOperator, Any]:
     task = copy.deepcopy(scenario.operator(task_id="task", retries=RETRIES, **scenario.arguments(run)))
     given = context_of(task, **context)
-    given["dag_run"] = SimpleNamespace(start_date=datetime.now(UTC) - timedelta(minutes=5))
+    given["dag_run"] = SimpleNamespace(start_date=datetime.fromisoformat(run.made["began"]))
     task.render_template_fields(given)
     return task, given
 
@@ -266,6 +266,8 @@ class Stage:
         run = Run(tag, self._folder / tag)
         run.folder.mkdir()
         run.made.update(scenario.prepare(self.crm, run))
+        # All tries belong to a DAG run that began once.
+        run.made["began"] = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
         return run
 
     def clean(self, scenario: Scenario, *, stored: bool = True) -> tuple[Any, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from airflow.sdk.bases.operator import BaseOperator, ExecutorSafeguard
 from airflow_provider_espo.client.dataset.folder import Folder
 from airflow_provider_espo.client.dataset.reading import Dataset, open_dataset, verify_file
 from airflow_provider_espo.client.state import forget_shared_states
-from tests.unit.running import Store, TaskInstance, context_of
+from tests.unit.running import DAG_RUN_STARTED, Store, TaskInstance, context_of
 from tests.unit.variables import variables_in
 
 RETRIES = 2
@@ -52,6 +53,7 @@ class Runs:
         try_number: int = 1,
         clears: int = 0,
         map_index: int = -1,
+        began: datetime = DAG_RUN_STARTED,
         params: dict[str, Any] | None = None,
     ) -> Any:
         """Run a try of a task, in a process that knows nothing of others, and return its result."""
@@ -62,6 +64,7 @@ class Runs:
         instance.map_index = map_index  # type: ignore[attr-defined]
         context = context_of(task, ti=instance, params=params)
         context["run_id"] = run_id
+        context["dag_run"].start_date = began
         if self.has_asset_stores and (task.inlets or task.outlets):
             context["asset_state_store"] = AssetStores(self.assets, task)
         task.render_template_fields(context)

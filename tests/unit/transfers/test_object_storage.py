@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from airflow_provider_espo.transfers.object_storage import EspoToObjectStorageOp
 from airflow_provider_espo.where import equals
 from tests.unit.airflows import AirflowSkipException
 from tests.unit.crm import refusal
+from tests.unit.running import DAG_RUN_STARTED
 from tests.unit.sandbox_crm import Killed, SandboxCrm
 from tests.unit.transfers.running import Runs, dataset, files_in, ids_in
 
@@ -275,11 +277,48 @@ def test_a_dataset_of_another_entity_type_is_never_replaced(
         runs(extraction(tmp_path, overwrite=True), "two")
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b'{"version": 1}'])
+def test_a_broken_manifest_is_replaced_when_that_is_said(
+    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, content: bytes
+) -> None:
+    made = leads(sandbox_crm, 3)
+    runs(extraction(tmp_path), "one")
+    old = set(files_in(tmp_path)) - {"_manifest.json"}
+    tmp_path.joinpath("_manifest.json").write_bytes(content)
+    tmp_path.joinpath("Account-0123456789ab-00000-0000.ndjson").write_text("of others")
+    with pytest.raises(EspoInputError, match="overwrite=True") as refused:
+        runs(extraction(tmp_path), "two")
+    assert str(tmp_path / "_manifest.json") in str(refused.value)
+    runs(extraction(tmp_path, overwrite=True), "two")
+    assert ids_in(tmp_path) == made
+    assert not old & set(files_in(tmp_path))
+    assert tmp_path.joinpath("Account-0123456789ab-00000-0000.ndjson").exists()
+
+
+def test_somebody_elses_manifest_is_never_replaced(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
+    tmp_path.joinpath("_manifest.json").write_text('{"entries": []}')
+    with pytest.raises(EspoInputError, match="another folder"):
+        runs(extraction(tmp_path, overwrite=True))
+    assert files_in(tmp_path) == {"_manifest.json": b'{"entries": []}'}
+
+
 def test_a_cleared_task_extracts_anew(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
     runs(extraction(tmp_path, overwrite=True))
     made = leads(sandbox_crm, 2)
     assert runs(extraction(tmp_path, overwrite=True), clears=1)["action"] == "written"
     assert ids_in(tmp_path) == made
+
+
+def test_a_run_that_was_deleted_and_made_again_extracts_anew(
+    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path
+) -> None:
+    runs(extraction(tmp_path, overwrite=True))
+    before = files_in(tmp_path)
+    made = leads(sandbox_crm, 2)
+    again = extraction(tmp_path, overwrite=True)
+    assert runs(again, began=DAG_RUN_STARTED + timedelta(days=1))["action"] == "written"
+    assert ids_in(tmp_path) == made
+    assert not set(before) & set(files_in(tmp_path)) - {"_manifest.json"}
 
 
 # --- bad input, before data move
