@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import msgspec
@@ -75,9 +75,15 @@ class ResultFiles:
         found = [*self._lines("ok", number), *self._lines("skipped", number)]
         return [{"index": it["index"], "id": it["id"], "action": it["action"], "error": None} for it in found]
 
-    def created(self, number: int) -> set[str]:
-        """Return the ids of records that a chunk created."""
-        return {it["id"] for it in self._lines("ok", number) if it["action"] == "created"}
+    def created(self, number: int, *, but: Collection[int] = ()) -> Iterator[str]:
+        """Give the ids of records that a chunk created.
+
+        :param number: the chunk's.
+        :param but: places of rows that do not count.
+        """
+        for it in self._lines("ok", number):
+            if it["action"] == "created" and it["index"] not in but:
+                yield it["id"]
 
     def clear(self) -> None:
         """Remove all files of an earlier run."""

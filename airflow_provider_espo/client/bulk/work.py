@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_espo.client.bulk.chunks import Chunk, chunks_of
+from airflow_provider_espo.client.bulk.ids import IdSet
 from airflow_provider_espo.client.bulk.limits import FailureLimit
 from airflow_provider_espo.client.bulk.memory import ACTIONS, MOST_IDS, Memory, NoMemory, State
 from airflow_provider_espo.client.bulk.preparing import Preparing
@@ -113,14 +114,14 @@ class BulkWrite:
 
     def _failed_again(self, state: State) -> State:
         """Write the rows that failed in an earlier try."""
-        if self.results is None:
+        if self.results is None or not state.failed:
             return state
+        # Equal rows of other chunks, also of later ones, may have records that were made since.
+        claimed = IdSet(self._created_by_others(state))
         for number in sorted(state.failed):
             self._stop_if_killed()
-            lines = self.results.failed(number)
-            rows = {line["index"]: line["row"] for line in lines}
+            rows = {line["index"]: line["row"] for line in self.results.failed(number)}
             done = [it for it in self.results.outcomes(number) if it["index"] not in rows]
-            claimed = {str(it["id"]) for it in done if it["action"] == "created"} | self._created_around(number)
             since = state.failed[number]
             new = self._written(list(rows.items()), since=since, claimed=claimed, of="rows that failed before")
             outcomes = sorted([*done, *new[0]], key=lambda it: it["index"])
@@ -157,7 +158,7 @@ class BulkWrite:
         if since is None:
             claimed: set[str] = set()
         elif self.results is not None:
-            claimed = self._created_around(chunk.number)
+            claimed = set(self._created_before(chunk.number))
         else:
             # Those of all earlier chunks of this try; and at first those an earlier try remembered.
             claimed = self._claimed
@@ -206,15 +207,22 @@ class BulkWrite:
         outcomes.sort(key=lambda it: it["index"])
         return outcomes, written.routes
 
-    def _created_around(self, number: int) -> set[str]:
-        """Ids of records that other chunks created, as far back as a look for this one's goes."""
+    def _created_before(self, number: int) -> Iterator[str]:
+        """Ids of records that chunks before this one created, as far back as a look for its own goes."""
+        if self.results is not None and self.writer.operation == "create":
+            for other in range(max(0, number - -(-_ROWS_BEFORE // self.chunk_size)), number):
+                yield from self.results.created(other)
+
+    def _created_by_others(self, state: State) -> Iterator[str]:
+        """Ids of records that were created of other rows than those that failed."""
         if self.results is None or self.writer.operation != "create":
-            return set()
-        first = max(0, number - -(-_ROWS_BEFORE // self.chunk_size))
-        found: set[str] = set()
-        for other in range(first, number):
-            found |= self.results.created(other)
-        return found
+            return
+        first = min(state.failed)
+        yield from self._created_before(first)
+        for number in range(first, state.chunks):
+            # A try that died while it wrote the files may have left a row in two of them.
+            failed = {line["index"] for line in self.results.failed(number)} if number in state.failed else ()
+            yield from self.results.created(number, but=failed)
 
     def _check_the_same(self, state: State, chunk: Chunk) -> None:
         if chunk.number == state.chunks - 1 and chunk.sha256 != state.sha256:

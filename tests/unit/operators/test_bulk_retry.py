@@ -270,6 +270,34 @@ def test_rows_tried_again_are_written_once_wherever_that_try_dies(sandbox_crm: S
     assert [line["action"] for line in told(tmp_path)] == ["created"] * 6
 
 
+@pytest.mark.parametrize("match_by", [None, ["emailAddress"]])
+def test_a_row_tried_again_does_not_take_the_record_of_an_equal_one(
+    sandbox_crm: SandboxCrm, tmp_path: Path, match_by: Any
+) -> None:
+    refusal = Refusal(sandbox_crm)
+    (twin,) = leads(1, description=LATER)
+    rows = [twin, *leads(3, 1), twin, *leads(1, 4)]
+
+    def let_it_be(sent: Sent) -> None:
+        refusal.over |= sent.method == "POST" and sent.json["emailAddress"] == "l3@example.com"
+
+    sandbox_crm.before = let_it_be
+    task = write(
+        operation="create",
+        on_duplicate="force",
+        rows=rows,
+        match_by=match_by,
+        chunk_size=2,
+        max_failures=0.1,
+        results_path=str(tmp_path),
+    )
+    with pytest.raises(EspoShortfallError, match="1 of 6 rows failed"):
+        one_try(task, 1)
+    assert actions(one_try(task, 2)) == {"created": 6}
+    assert len(there(sandbox_crm, "id")) == 6
+    assert len({line["id"] for line in told(tmp_path)}) == 6
+
+
 @pytest.mark.parametrize("operation", ["create", "upsert"])
 @pytest.mark.parametrize("stored", [True, False])
 def test_without_files_a_retry_looks_at_all_rows_again(sandbox_crm: SandboxCrm, operation: str, stored: bool) -> None:

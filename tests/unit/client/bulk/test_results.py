@@ -50,7 +50,8 @@ def test_what_was_written_is_read(results: ResultFiles) -> None:
     results.write(2, OUTCOMES, {11: {"name": "Ä"}})
     assert results.failed(2) == [{"index": 11, "error": "wrong", "row": {"name": "Ä"}}]
     assert results.outcomes(2) == [OUTCOMES[0], OUTCOMES[2], OUTCOMES[3], OUTCOMES[4]]
-    assert results.created(2) == {"a"}
+    assert list(results.created(2)) == ["a"]
+    assert list(results.created(2, but=[10])) == []
     assert not results.failed(3)
     assert not results.outcomes(3)
 
