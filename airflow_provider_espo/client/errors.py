@@ -280,9 +280,9 @@ class EspoJobError(EspoError):
 
 
 class EspoShortfallError(EspoError):
-    """A mass action was carried out, but EspoCRM changed fewer records than it should have.
+    """Fewer records were written than should have been: by a mass action, or by a bulk write with too many failures.
 
-    It skips in silence what the user may not change, what is locked, and what a value is not valid for.
+    A mass action skips in silence what the user may not change, what is locked, and what a value is not valid for.
 
     :param count: records that were changed.
     :param expected: records that should have been.
