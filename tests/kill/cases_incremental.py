@@ -28,14 +28,14 @@ class Warehouse:
 
     def __init__(self, *, detects: bool) -> None:
         self.rows: dict[str, datasets.Row] = {}
-        self._detects = detects
+        self.detects = detects
         self._delivered: set[str] = set()
 
     def load(self, found: datasets.Found) -> None:
         """Load what a run delivered."""
         assert len(set(found.ids)) == len(found.ids), "a record is there twice"
         assert len(set(found.tombstones)) == len(found.tombstones), "a tombstone is there twice"
-        assert self._detects or not found.tombstones
+        assert self.detects or not found.tombstones
         for row in found.rows:
             state = json.dumps(row, sort_keys=True, default=str)
             assert state not in self._delivered, "a record came once more as it was"
@@ -50,7 +50,7 @@ class Warehouse:
         assert not there.keys() - self.rows.keys(), "a record is lost"
         different = [one for one, record in there.items() if not same(self.rows[one], record)]
         assert not different, f"the last change of {different} is lost"
-        assert not self._detects or self.rows.keys() == there.keys(), "a deletion is lost"
+        assert not self.detects or self.rows.keys() == there.keys(), "a deletion is lost"
 
 
 class IncrementalCase(FilesCase):
@@ -63,6 +63,7 @@ class IncrementalCase(FilesCase):
         self.late = LAG - 60
         self.detects = chance.random() < 0.6
         self.same_place = chance.random() < 0.4
+        self.outlets = [Asset("espo://crm.example.com/Lead")] if chance.random() < 0.7 else []
         self._names: list[str] = []
         self.warehouse = Warehouse(detects=self.detects)
 
@@ -73,19 +74,19 @@ class IncrementalCase(FilesCase):
         chance = self.chance
         moments = [f"2025-11-{day:02d} 12:00:00" for day in range(1, chance.randint(1, 28) + 1)]
         self.crm.add(len(moments), moments=moments)
-        outlets = [Asset("espo://crm.example.com/Lead")] if chance.random() < 0.7 else []
         for run in range(3):
             for _ in range(chance.randint(0, 8)):
                 self.crm.unrest(chance, late=self.late)
             self.crm.pass_time(chance.choice((0, 1, 10, 3600)))
             self.restless = chance.choice((0, 0.15))
-            self._run(lead, f"run{run}", outlets, given_up=chance.random() < 0.15)
+            self.run(lead, f"run{run}", given_up=chance.random() < 0.25)
         self.restless = 0
         self.crm.pass_time(2)
-        self._run(lead, "quiet", outlets)
+        self.run(lead, "quiet")
         self.warehouse.compare(self.crm.rows())
 
-    def _run(self, lead: Lead, run_id: str, outlets: list[Asset], *, given_up: bool = False) -> None:
+    def run(self, lead: Lead, run_id: str, *, given_up: bool = False) -> None:
+        """Run the task, and load what it delivers."""
         name = "window" if self.same_place else run_id
         if name not in self._names:
             self._names.append(name)
@@ -100,7 +101,7 @@ class IncrementalCase(FilesCase):
             incremental_by="modifiedAt",
             lag=LAG,
             deleted="detect" if self.detects else "ignore",
-            outlets=outlets,
+            outlets=self.outlets,
             **self.form,
         )
         self.switches = 0
@@ -149,13 +150,13 @@ class NewcomersCase(FilesCase):
                 self._come(self.chance)
             self.crm.pass_time(self.chance.choice((1, 10, 200)))
             self.restless = self.chance.choice((0, 0.1)) if run < 3 else 0.0
-            delivered += self._run(lead, f"run{run}")
+            delivered += self.run(lead, f"run{run}")
         self.crm.pass_time(2)
-        delivered += self._run(lead, "quiet")
+        delivered += self.run(lead, "quiet")
         assert len(set(delivered)) == len(delivered), "a record came twice"
         assert set(self._there()) <= set(delivered), "a record is lost"
 
-    def _run(self, lead: Lead, run_id: str) -> list[str]:
+    def run(self, lead: Lead, run_id: str) -> list[str]:
         self._names.append(run_id)
         task = EspoToObjectStorageOperator(
             task_id="extract",

@@ -94,15 +94,20 @@ class People:
         :param late: how many seconds late a transaction may be committed.
         :return: what it was.
         """
-        ids = sorted(self.rows(()))
+        there = self.rows(("modifiedAt",))
         what = chance.choice(("add", "change", "change", "remove"))
+        earliest = (self.now - timedelta(seconds=late)).strftime(FORMAT)
         moment = (self.now - timedelta(seconds=chance.uniform(0, late))).strftime(FORMAT)
-        if what == "add" or not ids:
+        if what == "add" or not there:
             self.add(1, moments=[moment])
-        elif what == "change":
-            self.change(chance.choice(ids), moment=moment)
-        else:
-            self.remove(chance.choice(ids))
+            return "add"
+        chosen = chance.choice(sorted(there))
+        if what == "remove":
+            self.remove(chosen)
+            return what
+        # Two changes may have the same second, and the later one be committed long after the other.
+        last = there[chosen]["modifiedAt"]
+        self.change(chosen, moment=last if late and earliest <= last and chance.random() < 0.5 else moment)
         return what
 
 

@@ -106,24 +106,41 @@ def kind_of(point: str) -> str:
     return {"sql": "database", "put": "object store", "rm": "object store"}.get(first, "file")
 
 
-class _Stage:
-    """Leads the lives of one playing of a case."""
+class Stage:
+    """Leads the lives of one playing of a case.
 
-    def __init__(self, case: Case, chance: random.Random, keep: Path, points: list[int] | None) -> None:
+    :param case: what is played.
+    :param chance: decides who dies where.
+    :param keep: where the folder's state at a death is kept.
+    :param points: how many points its tasks have; ``None`` to let them live and count.
+    :param given_up_at: number of the point at which what is given up ends at once; it may need fewer.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        chance: random.Random,
+        keep: Path,
+        points: list[int] | None = None,
+        given_up_at: int | None = None,
+    ) -> None:
         self.counts: list[int] = []
         self.ends: list[str] = []
         self._case = case
         self._chance = chance
         self._snapshot = Snapshot(case.world.out, keep)
         self._points = points
+        self._given_up_at = given_up_at
 
     def lead(self, task: BaseOperator, *, run_id: str = "run", given_up: bool = False, **ti: Any) -> Any:
         """Run a task instance to its end."""
         points = self._points
         deaths = _MOST if given_up else 0 if points is None else self._chance.randint(1, _MOST)
+        if given_up and self._given_up_at is not None:
+            deaths = 1
         most = _UNKNOWN if points is None else points[min(len(self.counts), len(points) - 1)]
         for number in range(1, RETRIES + 2):
-            life = self._life(self._chance.randint(1, most) if number <= deaths else None)
+            life = self._life(self._death(most, given_up and number == deaths) if number <= deaths else None)
             self._case.lives(life)
             try:
                 result = self._case.world.life(task, life, run_id=run_id, number=number, **ti)
@@ -140,8 +157,16 @@ class _Stage:
             return result
         raise AssertionError("the last try died")
 
+    def _death(self, most: int, last: bool) -> int:
+        """Return the number of the point to die at."""
+        if last and self._given_up_at is not None:
+            return self._given_up_at
+        # What is given up is so at its end as often as not: there it counts whether things are in the right order.
+        first = most * 2 // 3 if last and self._chance.random() < 0.5 else 1
+        return self._chance.randint(max(1, first), most)
+
     def _life(self, at: int | None) -> Life:
-        case, rehearsal = self._case, self._points is None
+        case, rehearsal = self._case, self._points is None and self._given_up_at is None
 
         def at_points(_number: int, _name: str) -> None:
             if rehearsal:
@@ -185,7 +210,7 @@ def _history(
     place.mkdir(parents=True)
     case = make(random.Random(seed), place)
     its_name, points = disturbed or (seed, None)
-    stage = _Stage(case, random.Random(its_name), folder / "snapshot", points)
+    stage = Stage(case, random.Random(its_name), folder / "snapshot", points)
     try:
         with case.set_up():
             case.play(stage.lead)
