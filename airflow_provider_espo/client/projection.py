@@ -18,6 +18,13 @@ _NOT_OF_THE_RECORD = frozenset(
     {"isFollowed", "isStarred", "followersIds", "followersNames", "deleted", "versionNumber"}
 )
 
+#: Who has them may act for somebody: they go nowhere unless they are asked for by name.
+_SECRET: Mapping[str, frozenset[str]] = {
+    "User": frozenset({"apiKey"}),
+    "LeadCapture": frozenset({"apiKey"}),
+    "Webhook": frozenset({"secretKey"}),
+}
+
 #: Lists of other records' ids, their names and columns: a query of its own for every page.
 _LOOKED_UP_KINDS = frozenset({"ids", "names", "columns"})
 
@@ -70,6 +77,8 @@ def split_select(schema: EntitySchema, names: Iterable[str]) -> tuple[list[str],
 
 def _is_own(schema: EntitySchema, attribute: Attribute) -> bool:
     if attribute.name in _NOT_OF_THE_RECORD or attribute.kind in _LOOKED_UP_KINDS:
+        return False
+    if attribute.name in _SECRET.get(schema.entity_type, ()):
         return False
     if not _is_listed(schema, attribute) or _is_never_shown(schema, attribute):
         return False

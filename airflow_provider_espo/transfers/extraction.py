@@ -218,17 +218,32 @@ class ExtractionOperator(SelectingOperator):
         from airflow_provider_espo.client.extraction import Part as WholePart
         from airflow_provider_espo.client.operations.partitions import plan_parts
 
-        number = whole_number("parts", self.parts)
-        if number is not None and not 1 <= number <= MAX_PARTS:
-            raise EspoInputError(
-                f"parts is {number}; a task has 1 to {MAX_PARTS}", hint="EspoPlanPartitionsOperator makes more tasks"
-            )
+        number = self._parts()
         if number == 1:
             whole = within or WholePart()
             return [WholePart(after=whole.after, up_to=whole.up_to, expected=whole.expected)]
         wanted = 2 * hook.config.max_workers if number is None else number
         least = PAGES_OF_A_PART * question.page_size if number is None else 1
         return hook.run(plan_parts(question, min(wanted, MAX_PARTS), within=within, least_records=least))
+
+    def ask(self, hook: EspoHook, select: Sequence[str] | None = None) -> tuple[Question, EntitySchema]:
+        """Check what is to be extracted, and in how many parts, before anything else is done.
+
+        :param hook: hook over the connection.
+        :param select: attributes; those that tell of changes come along.
+        :raises EspoInputError: no sensible number of parts, or as of the method above.
+        :raises EspoUnknownNameError: the server does not have the entity type or a name in ``select``.
+        """
+        self._parts()
+        return super().ask(hook, select)
+
+    def _parts(self) -> int | None:
+        number = whole_number("parts", self.parts)
+        if number is not None and not 1 <= number <= MAX_PARTS:
+            raise EspoInputError(
+                f"parts is {number}; a task has 1 to {MAX_PARTS}", hint="EspoPlanPartitionsOperator makes more tasks"
+            )
+        return number
 
     def run_parts(
         self,

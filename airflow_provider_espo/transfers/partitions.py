@@ -82,6 +82,8 @@ class EspoPlanPartitionsOperator(SelectingOperator):
                 f"{number} parts are more than Airflow maps tasks over ({most})",
                 hint="Give fewer, each reads several ranges side by side; or raise [core] max_map_length",
             )
+        if isinstance(self.min_records, bool) or not isinstance(self.min_records, int) or self.min_records < 1:
+            raise EspoInputError("min_records is not a whole number from 1 up")
         with self.hook as hook:
             question, _ = self.ask(hook, ["id"])
             store = last = None
@@ -170,6 +172,9 @@ class EspoCompletePartitionsOperator(FilteringOperator):
 
         publishing.one_of("deleted", self.deleted, get_args(DeletedMode))
         publishing.one_of("schema_drift", self.schema_drift, get_args(DriftMode))
+        share = self.tolerance
+        if share is not None and (isinstance(share, bool) or not isinstance(share, int | float) or not share >= 0):
+            raise EspoInputError("tolerance is no share", hint="0.01 lets the number differ by one in a hundred")
         place = Place(folder=Folder(file_at("path", self.path)), entity_type=self.entity_type, overwrite=self.overwrite)
         planned = self._planned()
         store = self._store(context, planned[0])

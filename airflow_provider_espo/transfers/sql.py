@@ -239,7 +239,7 @@ class _Load:
         task = self._task
         store = self._watermark_store()
         progress = LoadProgress(self._context, *self._facts(name, columns))
-        # Asked before the table is touched: it shows whether the server orders by the attribute.
+        # Asked before the table is touched: it shows whether the server takes the filter, and orders by the attribute.
         window = window or self._window(progress, store, name)
         options = TableOptions(
             create=task.create_table,
@@ -248,11 +248,12 @@ class _Load:
             column_names=task.column_names,
             mark=task.deleted == "mark",
         )
-        target = prepare(self._engine, name, columns, options)
         asked = self._question if window is None else self._question.narrowed(*window.where())
+        planned = [] if progress.parts else task.plan(self._hook, asked, within=within)
+        target = prepare(self._engine, name, columns, options)
         beside = self._beside(target, progress) if task.mode == "replace" else None
         if not progress.parts:
-            planned = task.plan(self._hook, asked, within=within)
+            planned = planned or task.plan(self._hook, asked, within=within)
             progress.plan(planned, window=None if window is None else window.as_dict())
             if beside is not None:
                 beside.make()

@@ -31,6 +31,7 @@ def json_schema(entity_type: str, columns: Iterable[Column]) -> dict[str, Any]:
         "type": "object",
         "properties": {column.name: _property(column) for column in columns},
         "required": [column.name for column in columns if not column.nullable],
+        "additionalProperties": True,
     }
 
 

@@ -54,8 +54,8 @@ class FileNames:
         return f"{self.entity_type}-{self.tag}-{partition}{part:05d}-{number:04d}.{extension}"
 
     def deleted(self, number: int, extension: str) -> str:
-        """Name a file of tombstones."""
-        return f"{self.entity_type}-{self.tag}-deleted-{number:04d}.{extension}"
+        """Name a file of tombstones: with an underscore, so that readers of whole folders take none for a record."""
+        return f"_{self.entity_type}-{self.tag}-deleted-{number:04d}.{extension}"
 
     def own(self, purpose: str, extension: str = "json") -> str:
         """Name a file that is about the dataset and holds no records of it.
@@ -74,7 +74,7 @@ class FileNames:
 
 def is_of_dataset(name: str, entity_type: str) -> bool:
     """Whether a file was written for a dataset of this entity type, by whatever run; the manifest is not meant."""
-    data = rf"{re.escape(entity_type)}-{_TAG}-(?:\d{{5,}}-|deleted-)*\d{{4,}}\.[a-z.]+"
+    data = rf"_?{re.escape(entity_type)}-{_TAG}-(?:\d{{5,}}-|deleted-)*\d{{4,}}\.[a-z.]+"
     return re.fullmatch(data, name) is not None or _RUN_FILE.fullmatch(name) is not None
 
 

@@ -170,8 +170,13 @@ def read_file(
     :raises EspoStorageError: it cannot be read.
     """
     if file_format is None:
+        with storage_errors("looked at", path):
+            there = path.exists()
+        if not there:
+            raise EspoInputError(f"{path} is not there, neither as a file nor as a folder", hint="Was it moved?")
         raise EspoInputError(
-            f"The name {path.name} does not tell the file's format", hint="Give format: ndjson, csv or parquet"
+            f"The name {path.name} does not tell the file's format",
+            hint="Give file_format: ndjson, csv or parquet",
         )
     with open_to_read(path) as file, _reading(path):
         if file_format.name == "parquet":

@@ -104,6 +104,16 @@ def test_the_default_is_all_that_lists_show_of_the_record_itself(sandbox_crm: Sa
     assert left_out == names_of_linked
 
 
+@pytest.mark.parametrize(("entity_type", "secret"), [("User", "apiKey"), ("LeadCapture", "apiKey")])
+def test_keys_by_which_one_may_act_come_only_when_they_are_named(
+    sandbox_crm: SandboxCrm, entity_type: str, secret: str
+) -> None:
+    schema = schema_of(sandbox_crm, entity_type)
+    assert secret in schema.attributes
+    assert secret not in default_select(schema)
+    assert split_select(schema, ["id", secret])[0] == ["id", secret]
+
+
 def test_without_a_select_a_record_comes_with_its_own_attributes(sandbox_crm: SandboxCrm) -> None:
     made(sandbox_crm, "Contact", emailAddress="ada@example.com")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 from airflow.sdk.io import attach
 
@@ -84,6 +85,21 @@ def test_lists_of_ids_and_of_addresses_arrive_when_they_are_asked_for(
     rows = list(dataset(tmp_path).rows())
     assert [row["emailAddressData"][0]["emailAddress"] for row in rows] == ["ada@example.com"] * 2
     assert [row["teamsIds"] for row in rows] == [[team]] * 2
+
+
+def test_what_nobody_selected_is_in_ndjson_alone_and_fits_the_manifests_schema(
+    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path
+) -> None:
+    leads(sandbox_crm, 2, emailAddress="ada@example.com")
+    for file_format in ("ndjson", "csv", "parquet"):
+        folder = tmp_path / file_format
+        runs(extraction(folder, select=["name"], file_format=file_format))
+        rows = list(dataset(folder).rows())
+        schema = json.loads((folder / "_manifest.json").read_text(encoding="utf-8"))["json_schema"]
+        assert set(schema["properties"]) == {"id", "name"}
+        for row in rows:
+            jsonschema.validate(row, schema)
+            assert ("createdById" in row) == (file_format == "ndjson")
 
 
 def test_no_records_give_an_empty_dataset(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:

@@ -383,6 +383,21 @@ def test_a_number_of_parts_that_is_none_is_refused(sandbox_crm: SandboxCrm, runs
         runs(planning(partitions=partitions))
 
 
+@pytest.mark.parametrize("least", [0, "5", None, True])
+def test_a_size_of_parts_that_is_none_is_refused(sandbox_crm: SandboxCrm, runs: Runs, least: Any) -> None:
+    with pytest.raises(EspoInputError, match="min_records"):
+        runs(planning(min_records=least))
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, "0.1", True, float("nan")])
+def test_a_tolerance_that_is_none_is_refused_even_where_the_counts_agree(
+    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, tolerance: Any
+) -> None:
+    flow = Flow(runs, tmp_path, tolerance=tolerance)
+    with pytest.raises(EspoInputError, match="tolerance"):
+        flow()
+
+
 def test_the_watermark_is_kept_where_it_was_read(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
     flow = Flow(runs, tmp_path, incremental_by="modifiedAt", outlets=[LEADS])
     with pytest.raises(EspoInputError, match="as inlet"):

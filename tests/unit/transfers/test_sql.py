@@ -12,6 +12,7 @@ from airflow.sdk import Asset
 
 from airflow_provider_espo.client.errors import (
     EspoBadAnswerError,
+    EspoBadRequestError,
     EspoError,
     EspoInputError,
     EspoStorageError,
@@ -484,6 +485,9 @@ def test_a_mapped_task_refuses_what_it_cannot_know(sandbox_crm: SandboxCrm, data
         ({"mode": "replace", "incremental_by": "modifiedAt"}, "mode='replace' loads all records"),
         ({"mode": "replace", "deleted": "remove"}, "mode='replace' loads all records"),
         ({"incremental_by": "status"}, "incremental_by"),
+        ({"parts": "many"}, "parts"),
+        ({"parts": 101}, "1 to 100"),
+        ({"page_size": "500"}, "page_size"),
         ({"incremental_by": "number"}, "number"),
         ({"create_table": False}, "There is no table leads"),
     ],
@@ -494,6 +498,14 @@ def test_bad_input_is_refused_before_data_moves(
     connect("strange", "nosuchdatabase://host")
     with pytest.raises(EspoInputError, match=message):
         run_task(load(**given))
+    assert database.tables() == []
+
+
+def test_a_filter_that_the_server_refuses_is_told_before_a_table_is_made(
+    sandbox_crm: SandboxCrm, database: Database
+) -> None:
+    with pytest.raises(EspoBadRequestError):
+        run_task(load(where=[equals("cNoSuch", 1)]))
     assert database.tables() == []
 
 

@@ -141,7 +141,7 @@ class TestSingleFiles:
 
     def test_or_nobody(self, local: Folder) -> None:
         local.write_bytes("x.dat", b"")
-        with pytest.raises(EspoInputError, match=r"x\.dat does not tell"):
+        with pytest.raises(EspoInputError, match=r"x\.dat does not tell.*file_format"):
             list(rows_of(local / "x.dat"))
         with pytest.raises(EspoInputError, match="file format xml"):
             rows_of(local / "x.dat", "xml")
@@ -149,6 +149,10 @@ class TestSingleFiles:
     def test_a_missing_one_is_the_callers_mistake(self, folder: Folder) -> None:
         with pytest.raises(EspoInputError, match="is not there"):
             list(rows_of(folder / "x.csv"))
+
+    def test_a_missing_folder_is_told_as_such(self, folder: Folder) -> None:
+        with pytest.raises(EspoInputError, match="neither as a file nor as a folder"):
+            list(rows_of(folder / "inbox"))
 
     def test_a_local_path_may_be_text(self, tmp_path: Path) -> None:
         (tmp_path / "x.jsonl").write_text('{"id": "1"}\n')
