@@ -31,9 +31,12 @@ class Row:
         return asdict(self)
 
 
-def at_most(where: str, what: str, value: float, bound: float, unit: str, digits: int = 2) -> Row:
-    """A figure with an upper bound."""
-    return Row(where, what, f"{value:.{digits}f} {unit}".strip(), f"<= {bound:g} {unit}".strip(), value <= bound)
+def at_most(
+    where: str, what: str, value: float, bound: float, unit: str, digits: int = 2, *, applies: bool = True
+) -> Row:
+    """A figure with an upper bound; ``applies`` tells whether this run is one that the bound is about."""
+    holds = value <= bound if applies else None
+    return Row(where, what, f"{value:.{digits}f} {unit}", f"<= {bound:g} {unit}", holds)
 
 
 def at_least(where: str, what: str, value: float, bound: float, unit: str, *, applies: bool = True) -> Row:
