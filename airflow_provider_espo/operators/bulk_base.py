@@ -139,10 +139,10 @@ class BulkWriteTask(EspoOperator):
         entity_type = entity_type_segment(self.entity_type)
         names = check_match_names(self.match_by if self.match_by is not None else default_match_by(self.operation))
         results = self._results()
-        run = self._run(context)
+        run, run_began = self._run(context)
         memory = self._memory(context, results)
         if results is not None:
-            self._check_folder(results, memory, run)
+            self._check_folder(results, memory, run, run_began)
         schema = hook.run(checked_schema(hook.state, entity_type, lambda it: it)) if self.validate else None
         key = MatchKey(hook.state, entity_type, names, schema)
         keyed = self.match_by is not None
@@ -162,6 +162,7 @@ class BulkWriteTask(EspoOperator):
             task=self._fingerprint(names),
             log=self.log,  # type: ignore[arg-type]  # a structlog logger, which takes what logging's takes
             stopped=lambda: self._killed,
+            run_began=run_began,
         )
 
     def _results(self) -> ResultFiles | None:
@@ -180,15 +181,17 @@ class BulkWriteTask(EspoOperator):
         store = compat.task_state_store(context)
         return NoMemory() if store is None else StoreMemory(store, f"espo_bulk_{generation(context)}")
 
-    def _run(self, context: Context) -> str:
+    def _run(self, context: Context) -> tuple[str, str | None]:
+        """Return the task instance, until it is cleared, and when its DAG run began."""
         ti = context["ti"]
         place = [ti.dag_id, ti.run_id, self.task_id, str(getattr(ti, "map_index", -1))]
-        return "/".join(place) + f"#{generation(context)}"
+        began = getattr(context.get("dag_run"), "start_date", None)
+        return "/".join(place) + f"#{generation(context)}", None if began is None else began.isoformat()
 
-    def _check_folder(self, results: ResultFiles, memory: Memory, run: str) -> None:
+    def _check_folder(self, results: ResultFiles, memory: Memory, run: str, run_began: str | None) -> None:
         """Refuse a folder with the results of another run; those of this task before it was cleared are removed."""
         known = memory.load()
-        if known is not None and known.run == run:
+        if known is not None and known.is_of(run, run_began):
             return
         if known is None and not results.is_used():
             return

@@ -24,6 +24,7 @@ class State:
     """How far it is.
 
     :param run: the task instance, until it is cleared.
+    :param run_began: when its DAG run began; ``None`` where that is not known.
     :param task: what is written and how; a try with another task does not go on with this one.
     :param begun: when the first chunk began.
     :param since: when the chunk after the finished ones began.
@@ -53,12 +54,22 @@ class State:
     look_since: datetime | None = None
     look_until: int = 0
     complete: bool = False
+    run_began: str | None = None
 
     @classmethod
-    def new(cls, run: str, task: str) -> Self:
+    def new(cls, run: str, task: str, run_began: str | None = None) -> Self:
         """Return the state of a first try."""
         now = datetime.now(UTC)
-        return cls(run=run, task=task, begun=now, since=now)
+        return cls(run=run, task=task, begun=now, since=now, run_began=run_began)
+
+    def is_of(self, run: str, run_began: str | None) -> bool:
+        """Whether a try of this run goes on from here.
+
+        A DAG run that was deleted and made again has the id of the old one, and its rows are written anew. As the
+        beginning of a run also moves when some other task of it is cleared, that is only believed of work that was
+        finished: what was under way is gone on with, and looked for.
+        """
+        return self.run == run and not (self.complete and self.run_began != run_began)
 
     def resumed(self) -> State:
         """Return the state of the next try: it goes on with the chunk that may have been begun."""
@@ -75,13 +86,22 @@ class State:
         """
         begun = since or self.begun
         known = max(self.chunks + 1, self.look_until) if look_until is None else look_until
-        return State(run=self.run, task=self.task, begun=begun, since=begun, look_since=begun, look_until=known)
+        return State(
+            run=self.run,
+            task=self.task,
+            begun=begun,
+            since=begun,
+            look_since=begun,
+            look_until=known,
+            run_began=self.run_began,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
         return {
             "version": _VERSION,
             "run": self.run,
+            "run_began": self.run_began,
             "task": self.task,
             "begun": self.begun.isoformat(),
             "since": self.since.isoformat(),
@@ -105,6 +125,7 @@ class State:
         try:
             return cls(
                 run=str(given["run"]),
+                run_began=given.get("run_began"),
                 task=str(given["task"]),
                 begun=datetime.fromisoformat(given["begun"]),
                 since=datetime.fromisoformat(given["since"]),

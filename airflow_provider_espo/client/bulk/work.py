@@ -45,6 +45,7 @@ class BulkWrite:
     :param chunk_size: rows of a chunk.
     :param run: the task instance: ``dag/run/task/map_index#generation``, the same in all tries until it is cleared.
     :param task: checksum of what is written and how.
+    :param run_began: when the DAG run began.
     :param log: told of each chunk.
     :param stopped: says whether the task was killed.
     """
@@ -59,6 +60,7 @@ class BulkWrite:
     task: str
     log: logging.Logger
     stopped: Callable[[], bool] = bool
+    run_began: str | None = None
     _claimed: set[str] = field(default_factory=set)
     _told: int = 0
     _waited: bool = False
@@ -84,8 +86,8 @@ class BulkWrite:
 
     def _begin(self, earlier_since: datetime | None) -> State:
         known = self.memory.load()
-        if known is None or known.run != self.run:
-            state = State.new(self.run, self.task)
+        if known is None or not known.is_of(self.run, self.run_began):
+            state = State.new(self.run, self.task, self.run_began)
             if earlier_since is not None and isinstance(self.memory, NoMemory):
                 return state.from_start(since=earlier_since, look_until=sys.maxsize)
             self.memory.save(state)

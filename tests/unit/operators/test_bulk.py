@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
 
 from airflow_provider_espo.client.errors import EspoInputError, EspoShortfallError, EspoUnknownNameError
+from tests.unit import running
 from tests.unit.bulk_crm import actions, add, leads, lines, there, told, write, writes
 from tests.unit.running import run_task
 from tests.unit.sandbox_crm import SandboxCrm
@@ -349,6 +351,18 @@ def test_a_folder_with_the_results_of_another_run_is_refused_or_cleared(
         run_task(write(**other))
     run_task(write(**other, overwrite=True))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["_progress.json", "ok-00000.ndjson", "results.json"]
+
+
+def test_a_run_that_was_deleted_and_made_again_writes_anew(
+    sandbox_crm: SandboxCrm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = write(operation="create", on_duplicate="force", rows=leads(3), results_path=str(tmp_path))
+    assert actions(run_task(task)) == {"created": 3}
+    assert actions(run_task(task)) == {"created": 3}
+    assert len(sandbox_crm.asker.find("Lead", where=[{"type": "isNotNull", "attribute": "id"}])["list"]) == 3
+    monkeypatch.setattr(running, "DAG_RUN_STARTED", running.DAG_RUN_STARTED + timedelta(days=1))
+    assert actions(run_task(task)) == {"created": 3}
+    assert len(sandbox_crm.asker.find("Lead", where=[{"type": "isNotNull", "attribute": "id"}])["list"]) == 6
 
 
 def test_results_go_to_any_object_store(sandbox_crm: SandboxCrm) -> None:
