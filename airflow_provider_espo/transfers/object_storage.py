@@ -86,7 +86,8 @@ class EspoToObjectStorageOperator(ExtractionOperator):
         ``overwrite``, columns that drifted, an attribute in ``incremental_by`` that does not exist, is not shown or
         not ordered by.
     :raises EspoUnknownNameError: the server does not have the entity type or a name in ``select``.
-    :raises EspoStorageError: a file cannot be written; what was complete before stays.
+    :raises EspoStorageError: a file cannot be written, or went while the task was at work; what was complete before
+        stays.
     """
 
     result_has_parts = True
@@ -283,7 +284,8 @@ class EspoToObjectStorageOperator(ExtractionOperator):
         from airflow_provider_espo.transfers.storing import IDS
 
         layout, progress = storing.layout, storing.progress
-        sidecars = {purpose: (storing.merged(purpose),) for purpose in storing.purposes}
+        with publishing.lost_meanwhile(layout.folder):
+            sidecars = {purpose: (storing.merged(purpose),) for purpose in storing.purposes}
         deleted: tuple[Any, ...] = ()
         if known is not None:
             found = find_deletions(
@@ -309,7 +311,8 @@ class EspoToObjectStorageOperator(ExtractionOperator):
             deleted=deleted,
             sidecars=sidecars,
         )
-        manifest.write(layout.folder)
+        with publishing.lost_meanwhile(layout.folder):
+            manifest.write(layout.folder)
         self.log.info("%d records in %d files", manifest.records, len(manifest.files))
         return manifest
 

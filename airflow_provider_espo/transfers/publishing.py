@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_espo.client.errors import EspoInputError
+from airflow_provider_espo.client.errors import EspoInputError, EspoStorageError
 from airflow_provider_espo.transfers.storing import IDS, SEEN, lines_of
 
 if TYPE_CHECKING:
@@ -101,6 +102,23 @@ class Place:
             if not store.move(mine, by) and (further := store.read(by)) is not None and further.run:
                 kept |= {sidecar(self.entity_type, further.run, purpose) for purpose in (SEEN, IDS)}
         clean_up(self.folder, self.entity_type, kept)
+
+
+@contextmanager
+def lost_meanwhile(folder: Folder) -> Iterator[None]:
+    """Tell of files that are not there any more as what it is: nobody gave us something wrong, and a retry mends it.
+
+    :param folder: of the dataset.
+    :raises EspoStorageError: a file that this task had stored is gone, or is another one.
+    """
+    try:
+        yield
+    except EspoInputError as error:
+        raise EspoStorageError(
+            f"What this task had stored in {folder} was removed or changed while it was at work",
+            hint="Does something clean up there? What was complete before stays as it was; a retry writes what is "
+            "lacking",
+        ) from error
 
 
 def check_drift(old: Iterable[Column], new: Iterable[Column], mode: DriftMode) -> str | None:

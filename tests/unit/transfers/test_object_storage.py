@@ -423,6 +423,32 @@ def test_a_full_disk_leaves_the_last_good_state_and_says_so(
     assert runs(extraction(tmp_path, overwrite=True), "two", try_number=2)["records"] == 8
 
 
+@pytest.mark.parametrize("lost", ["Lead-*", "_seen-*"])
+def test_files_that_went_meanwhile_are_written_again_by_a_retry(
+    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    old = leads(sandbox_crm, 3)
+    runs(extraction(tmp_path), "one")
+    made = leads(sandbox_crm, 9)
+    sandbox_crm.pass_time(1)
+    new = extraction(tmp_path, overwrite=True, records_per_file=2, incremental_by="createdAt")
+    store = EspoToObjectStorageOperator.store
+
+    def storing(self: EspoToObjectStorageOperator, *given: Any) -> None:
+        before = set(tmp_path.glob(lost))
+        store(self, *given)
+        (set(tmp_path.glob(lost)) - before).pop().unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EspoToObjectStorageOperator, "store", storing)
+        with pytest.raises(EspoStorageError, match="removed or changed while it was at work") as told:
+            runs(new, "two")
+    assert str(tmp_path) in str(told.value)
+    assert ids_in(tmp_path) == old
+    runs(new, "two", try_number=2)
+    assert ids_in(tmp_path) == sorted([*old, *made])
+
+
 def test_the_log_and_the_result_hold_no_values(
     sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
