@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +93,8 @@ class Browser:
     def picture(self, name: str) -> None:
         """Take a picture for the docs, if it is asked for."""
         if TAKES_PICTURES:
+            # What slides in has to have come to rest.
+            time.sleep(1)
             IMAGES.mkdir(exist_ok=True)
             self.driver.save_screenshot(str(IMAGES / f"{name}.png"))
 

@@ -40,6 +40,11 @@ class Postgres:
         """URL for SQLAlchemy."""
         return f"postgresql+psycopg2://{USER}@127.0.0.1:{self.port}/airflow"
 
+    @property
+    def services(self) -> list[Service]:
+        """The server, if it was started."""
+        return [self._service] if self._service is not None else []
+
     def start(self) -> None:
         """Make the cluster and the database, and start the server."""
         self._folder.mkdir(parents=True)

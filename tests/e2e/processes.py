@@ -60,12 +60,26 @@ class Service:
         if self._process is not None:
             self._process.wait()
 
+    @property
+    def group(self) -> int:
+        """Id of its group of processes.
+
+        :raises RuntimeError: it was not started.
+        """
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process.pid
+
+    def end(self) -> None:
+        """Ask it to end, as a user would."""
+        if self._process is not None and self.running:
+            self._process.terminate()
+
     def stop(self) -> None:
         """End it as a user would, and by force if that takes too long."""
         if self._process is None:
             return
-        if self.running:
-            self._process.terminate()
+        self.end()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_SECONDS)
         # Whatever it left behind.

@@ -84,6 +84,11 @@ class Stack:
         token = self._airflow.get("/auth/token").json()["access_token"]
         self._airflow.headers["Authorization"] = f"Bearer {token}"
 
+    def groups(self) -> dict[int, str]:
+        """Groups of processes of all parts, and the parts' names."""
+        services = [*self.services.values(), *self.postgres.services]
+        return {service.group: service.name for service in services}
+
     def restart(self, part: str) -> None:
         """Start a part anew that was killed."""
         self.services[part].start()
@@ -102,7 +107,9 @@ class Stack:
 
     def stop(self) -> None:
         """Stop everything."""
-        for service in reversed(self.services.values()):
+        for service in self.services.values():
+            service.end()
+        for service in self.services.values():
             service.stop()
         self.postgres.stop()
         self._airflow.close()
