@@ -251,6 +251,13 @@ class _Load:
         asked = self._question if window is None else self._question.narrowed(*window.where())
         planned = [] if progress.parts else task.plan(self._hook, asked, within=within)
         target = prepare(self._engine, name, columns, options)
+        if target.added and store is not None and window is not None and window.known is not None:
+            task.log.warning(
+                "Rows of records that did not change since the last run have no value in the new columns %s: delete "
+                "the watermark %s to load all records again",
+                ", ".join(target.added),
+                store.key,
+            )
         beside = self._beside(target, progress) if task.mode == "replace" else None
         if not progress.parts:
             planned = planned or task.plan(self._hook, asked, within=within)

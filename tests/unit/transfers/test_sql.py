@@ -327,6 +327,25 @@ def test_the_next_run_asks_for_what_changed_since(sandbox_crm: SandboxCrm, datab
     assert dict(database.rows("leads", "id", "status"))[made[4]] == "Assigned"
 
 
+def test_a_new_column_of_old_rows_is_empty_and_that_is_told(
+    sandbox_crm: SandboxCrm, database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = Runs()
+    made = leads(sandbox_crm, 2)
+    sandbox_crm.pass_time(3600)
+    runs(incremental(select=["name"], add_columns=True), "run1")
+    sandbox_crm.asker.ok("PUT", f"Lead/{made[1]}", {"status": "Assigned"})
+    sandbox_crm.pass_time(60)
+    assert "new columns" not in capsys.readouterr().out
+    result = runs(incremental(select=["name", "status"], add_columns=True, watermark_key="mine"), "run2")
+    assert (result["records"], result["added_columns"]) == (2, ["status"])
+    assert "new columns" not in capsys.readouterr().out, "all records were loaded"
+    runs(incremental(select=["name", "status", "source"], add_columns=True, watermark_key="mine"), "run3")
+    told = capsys.readouterr().out
+    assert "new columns source" in told
+    assert "watermark mine" in told
+
+
 def test_a_run_that_fails_does_not_move_the_watermark(sandbox_crm: SandboxCrm, database: Database) -> None:
     runs = Runs()
     made = leads(sandbox_crm, 9)
