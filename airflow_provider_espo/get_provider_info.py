@@ -38,6 +38,9 @@ KINDS: Mapping[str, str] = {
     "transfers": "Operator",
 }
 
+#: Modules of base classes.
+_BASES = frozenset({"base", "events"})
+
 #: Between which integrations the modules of transfers move records: from the first to the second.
 _TRANSFERS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "object_storage": ((INTEGRATION, "Common IO"),),
@@ -58,7 +61,7 @@ def names_one(kind: str) -> str:
 def python_modules(kind: str) -> list[str]:
     """List the modules that define classes of one kind, such as operators, without importing them.
 
-    Modules that only help others (``base`` and those without such a class) are not listed.
+    Modules that only help others (those of base classes, and those without such a class) are not listed.
 
     :param kind: one of :data:`KINDS`.
     :return: dotted module names, in order; empty where there is none.
@@ -67,7 +70,7 @@ def python_modules(kind: str) -> list[str]:
     return sorted(
         f"{_PACKAGE}.{kind}.{path.stem}"
         for path in (_ROOT / kind).glob("*.py")
-        if path.stem != "base" and defines_one.search(path.read_text(encoding="utf-8"))
+        if path.stem not in _BASES and defines_one.search(path.read_text(encoding="utf-8"))
     )
 
 
