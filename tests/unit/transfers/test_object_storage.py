@@ -68,6 +68,15 @@ def test_only_what_matches_arrives(sandbox_crm: SandboxCrm, runs: Runs, tmp_path
     assert ids_in(tmp_path) == dead
 
 
+def test_numbers_may_come_from_templates(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
+    made = leads(sandbox_crm, 9)
+    task = extraction(tmp_path, parts="{{ params.parts }}", page_size="{{ params.size }}")
+    runs(task, params={"parts": 2, "size": "3"})
+    assert ids_in(tmp_path) == made
+    manifest = json.loads((tmp_path / "_manifest.json").read_text(encoding="utf-8"))
+    assert [part["records"] for part in manifest["parts"]] == [4, 5]
+
+
 def test_without_select_what_the_entity_type_holds_arrives(sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path) -> None:
     (lead,) = leads(sandbox_crm, 1, emailAddress="ada@example.com")
     runs(extraction(tmp_path, select=None))
@@ -76,12 +85,13 @@ def test_without_select_what_the_entity_type_holds_arrives(sandbox_crm: SandboxC
     assert "createdByName" not in row
 
 
+@pytest.mark.parametrize("file_format", ["ndjson", "csv", "parquet"])
 def test_lists_of_ids_and_of_addresses_arrive_when_they_are_asked_for(
-    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path
+    sandbox_crm: SandboxCrm, runs: Runs, tmp_path: Path, file_format: str
 ) -> None:
     team = sandbox_crm.asker.as_user("admin").create("Team", name="Sales")["id"]
     leads(sandbox_crm, 2, emailAddress="ada@example.com", teamsIds=[team])
-    runs(extraction(tmp_path, select=["teamsIds", "emailAddressData"]))
+    runs(extraction(tmp_path, select=["teamsIds", "emailAddressData"], file_format=file_format))
     rows = list(dataset(tmp_path).rows())
     assert [row["emailAddressData"][0]["emailAddress"] for row in rows] == ["ada@example.com"] * 2
     assert [row["teamsIds"] for row in rows] == [[team]] * 2
