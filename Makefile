@@ -58,7 +58,7 @@ system: $(STAMP)
 
 e2e: $(STAMP) ## a whole Airflow on PostgreSQL, killed at random moments, and a browser; installs Debian packages where missing
 	dev/install_e2e.sh
-	$(BIN)/python -m pytest -q -s tests/e2e
+	$(BIN)/python -m pytest -q -s --durations=12 tests/e2e
 
 bench: $(BENCH_STAMP) ## all benchmarks, side by side with other clients; 12 minutes (BENCH="--help" for what can be set)
 	$(BENCH_VENV)/bin/python -m benchmarks.run $(BENCH)
