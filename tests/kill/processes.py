@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
+import requests
 from airflow.sdk import BaseOperator
 
 from airflow_provider_espo import client, operators, transfers
@@ -158,6 +159,19 @@ def _import_all() -> None:
     importlib.import_module("airflow.providers.sqlite.hooks.sqlite")
 
 
+def _watch_requests(life: Life) -> None:
+    """Make every request of this process two points."""
+    library_send = requests.Session.send
+
+    def send(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        life.point(f"{request.method} {request.path_url.partition('?')[0]} >")
+        answer = library_send(session, request, **options)
+        life.point(f"{request.method} {request.path_url.partition('?')[0]} <")
+        return answer
+
+    requests.Session.send = send  # type: ignore[method-assign,assignment]
+
+
 def _play(order: Order, said: Path) -> None:
     code = 1
     try:
@@ -167,6 +181,7 @@ def _play(order: Order, said: Path) -> None:
         world = World(Path(order.folder), stores=order.stores)
         life = Life(order.at_point, folders=world.folders, die=kill_this_process)
         task = pickle.loads(base64.b64decode(order.task))
+        _watch_requests(life)
         calls = _Calls(order.at_call)
         if order.at_call is not None:
             calls.watch()

@@ -96,7 +96,7 @@ class Stage:
         return ended.result
 
     def _moment(self, clean: Ended) -> dict[str, int]:
-        if self._chance.random() < 0.5:
+        if clean.points and self._chance.random() < 0.5:
             return {"at_point": self._chance.randint(1, clean.points)}
         return {"at_call": self._chance.randint(1, clean.calls)}
 
