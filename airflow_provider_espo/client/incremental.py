@@ -240,7 +240,11 @@ def bounded_window(by: str, start: object, end: object) -> Window:
     low = None if start is None else bound(by, "start", start)
     high = None if end is None else bound(by, "end", end)
     if low is not None and high is not None and not low < high:  # type: ignore[operator]
-        raise EspoInputError("end is not behind start", hint="Did the run have a data interval?")
+        raise EspoInputError(
+            "end is not behind start",
+            hint="Did the run have a data interval? In Airflow 3 schedule='@daily' alone gives none, "
+            "CronDataIntervalTimetable does",
+        )
     return Window(by=by, low=low, high=high)
 
 

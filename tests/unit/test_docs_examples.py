@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import airflow.sdk
+import pendulum
 import pytest
 from airflow.sdk import DAG
 
@@ -74,6 +75,19 @@ def test_tasks_in_the_documentation_can_be_made_and_serialized(place: str, monke
     dags = [one for one in vars(module).values() if isinstance(one, DAG)]
     for dag in [around, *dags]:
         DagSerialization.to_dict(dag)
+
+
+@pytest.mark.parametrize("place", [place for place, code in WITH_TASKS.items() if "{{ data_interval" in code])
+def test_a_dag_that_goes_by_data_intervals_has_some(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("documented")
+    monkeypatch.setitem(sys.modules, "documented", module)
+    exec(compile(WITH_TASKS[place], place, "exec"), vars(module))
+    made = [one() for one in vars(module).values() if getattr(one, "__module__", None) == "documented"]
+    assert made
+    for dag in made:
+        timetable = DagSerialization.from_dict(DagSerialization.to_dict(dag)).timetable
+        interval = timetable.infer_manual_data_interval(run_after=pendulum.datetime(2026, 3, 2))
+        assert interval.start < interval.end, "such a run has an empty window"
 
 
 @pytest.mark.parametrize("place", BLOCKS)
