@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_espo.client.errors import EspoInputError, EspoStorageError
-from airflow_provider_espo.transfers.storing import IDS, SEEN, lines_of
 
 if TYPE_CHECKING:
     from airflow_provider_espo.client.column_types.columns import Column
@@ -94,6 +93,7 @@ class Place:
         """
         from airflow_provider_espo.client.dataset.names import clean_up
         from airflow_provider_espo.client.incremental import Watermark
+        from airflow_provider_espo.transfers.storing import IDS, SEEN
 
         kept = {*manifest.names, *keep}
         if store is not None and manifest.watermark is not None:
@@ -192,6 +192,7 @@ def seen_before(last: Watermark, entity_type: str) -> Seen | None:
     :param entity_type: of the records.
     """
     from airflow_provider_espo.client.incremental import Seen
+    from airflow_provider_espo.transfers.storing import SEEN, lines_of
 
     if last.dataset is None or last.run is None:
         return None
@@ -207,6 +208,8 @@ def ids_before(last: Watermark, entity_type: str, key: str) -> Iterator[str]:
     :param key: name of the watermark, for the error.
     :raises EspoInputError: they were not kept, or are lost.
     """
+    from airflow_provider_espo.transfers.storing import IDS, lines_of
+
     folder = None if last.dataset is None or last.run is None else folder_of(last.dataset)
     name = sidecar(entity_type, last.run or "", IDS)
     if folder is None or not folder.exists(name):
