@@ -17,6 +17,9 @@ from pathlib import Path
 
 COLUMNS = ("first_name", "last_name", "company", "email", "phone", "country", "source", "met_at", "notes")
 
+# Nobody writes so much about a lead: a quotation mark is missing.
+LONGEST_CELL = 100_000
+
 # What people write, and what EspoCRM's field "source" knows.
 SOURCES = {
     "call": "Call",
@@ -306,6 +309,8 @@ def _records(text: str, name: str) -> Iterator[tuple[int, int, list[str]]]:
             return
         if reader.line_num == len(lines) > first and _is_open("".join(lines[first - 1 :])):
             raise ValueError(f"{name}, line {first}: a quotation mark is opened here and never closed")
+        if any(len(cell) > LONGEST_CELL for cell in cells):
+            raise ValueError(f"{name}, line {first}: a cell is longer than {LONGEST_CELL} characters")
         if cells:
             yield first, reader.line_num, cells
 

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, BinaryIO, Final, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 from airflow_provider_espo.client.bodies import BLOCK_SIZE
 from airflow_provider_espo.client.errors import EspoInputError
@@ -42,6 +42,16 @@ class Openable(Protocol):
 SourceFile: TypeAlias = str | os.PathLike[str] | Openable | bytes
 #: Where a file is written to: a path of the same kinds, or a binary file object.
 TargetFile: TypeAlias = str | os.PathLike[str] | Openable | BinaryIO
+
+
+def is_local_path(path: object) -> TypeGuard[Path]:
+    """Whether a path leads to a local disk by itself.
+
+    With Airflow 3.1, paths of object stores are ``pathlib`` paths too; they bring a file system of their own.
+
+    :param path: any path.
+    """
+    return isinstance(path, Path) and not hasattr(path, "fs")
 
 
 class Source:
@@ -256,7 +266,7 @@ class Target(Measure):
                 path.unlink()
 
     def _open_part(self) -> BinaryIO:
-        if not isinstance(self._file, Path):
+        if not is_local_path(self._file):
             return cast("BinaryIO", tempfile.NamedTemporaryFile(prefix="espo-"))
         self._file.parent.mkdir(parents=True, exist_ok=True)
         if self._file.is_dir():
@@ -286,7 +296,7 @@ def _path(file: object, what: str) -> Any:
     protocol = getattr(file, "protocol", None)
     if isinstance(protocol, str) and protocol in _LOCAL_PROTOCOLS and hasattr(file, "path"):
         return Path(str(getattr(file, "path")))  # noqa: B009 - an attribute of one kind of path
-    if isinstance(file, Path):
+    if is_local_path(file):
         return file
     if isinstance(file, Openable) and hasattr(file, "stat"):
         return file

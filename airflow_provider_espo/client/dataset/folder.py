@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from airflow_provider_espo.client.bodies import BLOCK_SIZE
 from airflow_provider_espo.client.errors import EspoError, EspoInputError, EspoStorageError
+from airflow_provider_espo.client.files import is_local_path
 
 _LOCAL_PROTOCOLS: Final = frozenset({"", "file", "local"})
 _PART_SUFFIX: Final = ".part"
@@ -60,7 +61,7 @@ class Folder:
     @property
     def is_local(self) -> bool:
         """Whether it is on a disk of this machine."""
-        return isinstance(self._path, Path)
+        return is_local_path(self._path)
 
     @property
     def name(self) -> str:
@@ -136,7 +137,7 @@ class Folder:
 
         :param chosen: says of a file's name whether nobody writes it any more.
         """
-        if not isinstance(self._path, Path):
+        if not is_local_path(self._path):
             return
         with storage_errors("cleaned up", self), suppress(FileNotFoundError):
             for path in list(self._path.iterdir()):
@@ -145,12 +146,12 @@ class Folder:
 
     def make(self) -> None:
         """Make it, with those above it. Object stores need none."""
-        if isinstance(self._path, Path):
+        if is_local_path(self._path):
             with storage_errors("made", self):
                 self._path.mkdir(parents=True, exist_ok=True)
 
     def _list(self) -> Iterator[tuple[str, int]]:
-        if isinstance(self._path, Path):
+        if is_local_path(self._path):
             with os.scandir(self._path) as entries:
                 yield from ((entry.name, entry.stat().st_size) for entry in entries if entry.is_file())
             return
@@ -190,7 +191,7 @@ class NewFile(io.RawIOBase):
         self._growing = str(folder) if folder.is_local else f"The temporary file (see TMPDIR) for {folder}"
         folder.make()
         with storage_errors("written", self._growing, name):
-            if isinstance(self._target, Path):
+            if is_local_path(self._target):
                 self._part_path = self._target.with_name(f".{name[:200]}.{uuid.uuid4().hex}{_PART_SUFFIX}")
                 self._part: BinaryIO = self._part_path.open("wb")
             else:
@@ -348,7 +349,7 @@ def _path(path: Any) -> Any:
     protocol = getattr(path, "protocol", None)
     if isinstance(protocol, str) and protocol in _LOCAL_PROTOCOLS and hasattr(path, "path"):
         return Path(str(path.path))
-    if isinstance(path, Path):
+    if is_local_path(path):
         return path
     if all(hasattr(path, name) for name in ("iterdir", "open", "stat")):
         return path
