@@ -37,6 +37,7 @@ def bars(axis: Any, where: str, clients: dict[str, Any]) -> None:
     seconds = [clients[name]["seconds"] for name in names]
     axis.barh([NAMES[name] for name in names], seconds, color=["C1" if name == "espo" else "C7" for name in names])
     axis.bar_label(axis.containers[0], fmt="%.1f s", padding=3)
+    axis.margins(x=0.15)
     axis.set_title(f"{clients['espo']['records']:,} records to NDJSON, {where}")
     axis.set_xlabel("seconds")
 
