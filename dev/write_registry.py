@@ -33,7 +33,7 @@ def render() -> str:
     head = {
         "package-name": PACKAGE_NAME,
         "display-name": INTEGRATION,
-        "description": "Connection, hooks, operators, transfers, sensors, triggers for EspoCRM, and a sandbox to test with",
+        "description": "Connection, hooks, operators, transfers, sensors, triggers for EspoCRM; a sandbox to test with",
         "docs-url": f"{SOURCE_URL}/blob/main/docs/index.md",
         "source-url": SOURCE_URL,
     }

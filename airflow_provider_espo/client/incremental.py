@@ -219,7 +219,7 @@ def check_not_ahead(by: str, lag: int, last: Value, upper: Value) -> None:
     :param lag: as :func:`lag_of` returned it; clocks that are set back by less do no harm.
     :param last: the watermark.
     :param upper: the server's time.
-    :raises EspoInputError: it is ahead by more than the lag, and by more than clocks are wont to be set.
+    :raises EspoInputError: it is ahead by more than the lag, and by more than clocks differ.
     """
     if by != "number" and _back(last, max(lag, CLOCKS_DIFFER)) > upper:  # type: ignore[operator]
         raise EspoInputError(

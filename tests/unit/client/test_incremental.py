@@ -88,9 +88,7 @@ def test_what_is_in_any_window_is_handed_out_by_exactly_one(uppers: list[int], l
     for upper in uppers:
         window = next_window("number", lag, last, upper)
         within = [
-            one
-            for one in rows
-            if (window.low is None or one["number"] >= window.low) and one["number"] < window.high  # type: ignore[operator]
+            one for one in rows if (window.low is None or one["number"] >= window.low) and one["number"] < window.high
         ]
         found = page(*within)
         new = without_known(found, window, seen)
@@ -101,7 +99,7 @@ def test_what_is_in_any_window_is_handed_out_by_exactly_one(uppers: list[int], l
             if window.is_looked_at_again(one)
         )
         last = window.watermark
-    assert sorted(handed_out) == [one["id"] for one in rows if one["number"] < max(uppers)]  # type: ignore[operator]
+    assert sorted(handed_out) == [one["id"] for one in rows if one["number"] < max(uppers)]
 
 
 def test_a_window_with_bounds_keeps_no_watermark_and_looks_at_nothing_again() -> None:

@@ -68,6 +68,8 @@ def test_openlineage_makes_datasets_of_what_a_hook_told(
     with EspoHook() as hook:
         hook.list_records("Account")
         hook.create_record("Lead", {"lastName": "A"})
+    if not hasattr(collector.collected_assets, "extra"):
+        pytest.skip("OpenLineage's provider wants a collector of a later Airflow")
     # OpenLineage's provider gets the collector from Airflow.
     from airflow.providers.common.compat.lineage import hook as given
 

@@ -369,7 +369,8 @@ def test_results_go_to_any_object_store(sandbox_crm: SandboxCrm) -> None:
     attach("memory", fs=fsspec.filesystem("memory"))
     path = ObjectStoragePath("memory://bulk/results")
     result = run_task(write(operation="upsert", rows=leads(3), results_path=path, chunk_size=2, **BY_EMAIL))
-    assert result["results_path"] == "memory://bulk/results"
+    # With a slash more on Airflow 3.1.
+    assert result["results_path"] == str(path)
     names = {one.name for one in path.iterdir()}
     assert names == {"_progress.json", "ok-00000.ndjson", "ok-00001.ndjson", "results.json"}
 
