@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,10 +20,12 @@ class LoopProbeTrigger(BaseTrigger):
     """Sleeps for moments, and writes once a second how much later than asked for it woke up at worst.
 
     A loop that wakes up late was blocked, or its thread had to wait for a processor because of other processes.
-    The kernel knows how long it waited, and that is taken off.
+    The kernel knows how long it waited, and that is taken off. So is Python's garbage collection, which is told by
+    itself: Airflow keeps a copy of the DAG with each task that began in the triggerer, so that there is much to go
+    through.
 
-    :param folder: ``loop.ndjson`` is written there: ``at``, ``blocked`` and ``late`` (seconds). It ends when there is
-        ``loop.stop``.
+    :param folder: ``loop.ndjson`` is written there: ``at``, ``blocked``, ``late`` and ``collected`` (seconds).
+        It ends when there is ``loop.stop``.
     """
 
     def __init__(self, folder: str) -> None:
@@ -34,24 +38,52 @@ class LoopProbeTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Measure."""
-        folder = Path(self.folder)
+        folder, collections = Path(self.folder), _Collections()
+        gc.callbacks.append(collections.heed)
+        try:
+            async for _ in self._measure(folder, collections):
+                pass
+        finally:
+            gc.callbacks.remove(collections.heed)
+        yield TriggerEvent("done")
+
+    async def _measure(self, folder: Path, collections: _Collections) -> AsyncIterator[None]:
         # Of the loop's thread: opened here, it stays that of this thread whoever reads it.
         with open("/proc/thread-self/schedstat", "rb", buffering=0) as schedstat:  # noqa: ASYNC230
             while not (folder / "loop.stop").exists():
-                line = await _second(schedstat)
+                line = await _second(schedstat, collections)
                 await asyncio.to_thread(_add, folder / "loop.ndjson", line)
-        yield TriggerEvent("done")
+                yield
 
 
-async def _second(schedstat: Any) -> dict[str, float]:
-    end, blocked, late = time.monotonic() + 1, 0.0, 0.0
+class _Collections:
+    """How long Python collected garbage, in the loop's thread."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began = 0.0
+        self._thread = threading.get_ident()
+
+    def heed(self, phase: str, info: object) -> None:
+        """Take note of a collection."""
+        if threading.get_ident() == self._thread:
+            if phase == "start":
+                self._began = time.thread_time()
+            else:
+                self.seconds += time.thread_time() - self._began
+
+
+async def _second(schedstat: Any, collections: _Collections) -> dict[str, float]:
+    end, blocked, late, collected = time.monotonic() + 1, 0.0, 0.0, 0.0
     while (began := time.monotonic()) < end:
-        waited = _waited(schedstat)
+        waited, before = _waited(schedstat), collections.seconds
         await asyncio.sleep(_SLEEP)
         too_late = time.monotonic() - began - _SLEEP
         late = max(late, too_late)
-        blocked = max(blocked, too_late - (_waited(schedstat) - waited))
-    return {"at": time.time(), "blocked": blocked, "late": late}
+        collecting = collections.seconds - before
+        collected = max(collected, collecting)
+        blocked = max(blocked, too_late - (_waited(schedstat) - waited) - collecting)
+    return {"at": time.time(), "blocked": blocked, "late": late, "collected": collected}
 
 
 def _waited(schedstat: Any) -> float:
