@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_espo.client.errors import EspoError, EspoInputError
 from airflow_provider_espo.links.espo import EspoListLink
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.schema import EntitySchema
     from airflow_provider_espo.client.wire import FileOperation
     from airflow_provider_espo.hooks.espo import EspoHook
+
+T = TypeVar("T")
 
 #: Pages that a part has at least, unless its author says how many parts there are: fewer pay for no plan.
 PAGES_OF_A_PART = 10
@@ -216,7 +218,7 @@ class ExtractionOperator(SelectingOperator):
         :raises EspoInputError: no sensible number of parts.
         """
         from airflow_provider_espo.client.extraction import Part as WholePart
-        from airflow_provider_espo.client.operations.partitions import plan_parts
+        from airflow_provider_espo.client.operations.partitions import Planning
 
         number = self._parts()
         if number == 1:
@@ -224,7 +226,10 @@ class ExtractionOperator(SelectingOperator):
             return [WholePart(after=whole.after, up_to=whole.up_to, expected=whole.expected)]
         wanted = 2 * hook.config.max_workers if number is None else number
         least = PAGES_OF_A_PART * question.page_size if number is None else 1
-        return hook.run(plan_parts(question, min(wanted, MAX_PARTS), within=within, least_records=least))
+        planning = Planning(question, min(wanted, MAX_PARTS), within=within, least_records=least)
+        hook.run(planning.count())
+        found = list(hook.run_many(planning.borders()))
+        return planning.cut(_or_raise(found))
 
     def ask(self, hook: EspoHook, select: Sequence[str] | None = None) -> tuple[Question, EntitySchema]:
         """Check what is to be extracted, and in how many parts, before anything else is done.
@@ -291,3 +296,11 @@ class ExtractionOperator(SelectingOperator):
         self._killed = True
         if self._halt is not None:
             self._halt.call()
+
+
+def _or_raise(outcomes: Iterable[T | EspoError]) -> Iterator[T]:
+    """Give results; raise the first error among them."""
+    for outcome in outcomes:
+        if isinstance(outcome, EspoError):
+            raise outcome
+        yield outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from airflow_provider_espo.client.errors import EspoBadAnswerError, EspoInputError
@@ -15,13 +16,62 @@ from airflow_provider_espo.client.wire import Operation, build_request, expect_o
 LEAST_RECORDS = 1_000
 
 
+class Planning:
+    """A plan in the making: count, find the borders, which may be done side by side, and cut.
+
+    :param question: what records are meant.
+    :param parts: how many parts at most; fewer when there are few records.
+    :param within: range to cut further; everything by default.
+    :param least_records: records that a part has at least.
+    :raises EspoInputError: no positive number of parts.
+    """
+
+    def __init__(
+        self, question: Question, parts: int, *, within: Part | None = None, least_records: int = LEAST_RECORDS
+    ) -> None:
+        if isinstance(parts, bool) or not isinstance(parts, int) or parts < 1:
+            raise EspoInputError("The number of parts is not a whole number from 1 up")
+        self._whole = within or Part()
+        self._parts = parts
+        self._least = max(1, least_records)
+        self._page_size = question.page_size
+        self._search = question.search.with_(select=["id"]).and_where(*self._whole.where())
+        self._path = record_path(question.entity_type)
+        self._total = 0
+        self._offsets: list[int] = []
+        self._known: list[str] = []
+
+    def count(self) -> Operation[None]:
+        """Have EspoCRM count. Where it does not (``Email`` and others), all ids are read, which tells the borders."""
+        total = yield from _count(self._search, self._path)
+        if total is None:
+            self._known, self._total = yield from _borders_of_all(
+                self._search, self._path, self._parts, self._page_size, self._least
+            )
+            return
+        self._total = total
+        parts = max(1, min(self._parts, total // self._least))
+        self._offsets = [number * total // parts - 1 for number in range(1, parts)]
+
+    def borders(self) -> list[Operation[list[str]]]:
+        """Return what finds the borders, one small query for each."""
+        return [_border(self._search, self._path, offset) for offset in self._offsets]
+
+    def cut(self, found: Iterable[list[str]]) -> list[Part]:
+        """Return parts that follow each other without a gap; one, if there is nothing to cut.
+
+        :param found: what :meth:`borders` found, in its order.
+        """
+        borders = [*self._known, *(border for one in found for border in one)]
+        return _between(self._whole, list(dict.fromkeys(borders)), self._total)
+
+
 def plan_parts(
     question: Question, parts: int, *, within: Part | None = None, least_records: int = LEAST_RECORDS
 ) -> Operation[list[Part]]:
     """Cut the records that match into parts of equal size.
 
-    EspoCRM counts once; then one small query for each border finds the id at which a part ends. Where EspoCRM does not
-    count (``Email`` and others), all ids are read instead.
+    EspoCRM counts once; then one small query for each border finds the id at which a part ends.
 
     :param question: what records are meant.
     :param parts: how many parts at most; fewer when there are few records.
@@ -30,18 +80,12 @@ def plan_parts(
     :return: parts that follow each other without a gap; one, if there is nothing to cut.
     :raises EspoInputError: no positive number of parts.
     """
-    if isinstance(parts, bool) or not isinstance(parts, int) or parts < 1:
-        raise EspoInputError("The number of parts is not a whole number from 1 up")
-    whole = within or Part()
-    search = question.search.with_(select=["id"]).and_where(*whole.where())
-    path = record_path(question.entity_type)
-    total = yield from _count(search, path)
-    if total is None:
-        borders, total = yield from _borders_of_all(search, path, parts, question.page_size, least_records)
-    else:
-        parts = max(1, min(parts, total // max(1, least_records)))
-        borders = yield from _borders(search, path, [number * total // parts - 1 for number in range(1, parts)])
-    return _between(whole, borders, total)
+    planning = Planning(question, parts, within=within, least_records=least_records)
+    yield from planning.count()
+    found: list[list[str]] = []
+    for border in planning.borders():
+        found += [(yield from border)]
+    return planning.cut(found)
 
 
 def _count(search: Search, path: str) -> Operation[int | None]:
@@ -50,17 +94,14 @@ def _count(search: Search, path: str) -> Operation[int | None]:
     return total if isinstance(total, int) and not isinstance(total, bool) and total >= 0 else None
 
 
-def _borders(search: Search, path: str, offsets: list[int]) -> Operation[list[str]]:
-    """Ids at places in the order of ids; fewer when records have gone meanwhile."""
-    found: list[str] = []
-    one = search.with_(order_by="id", order="asc", max_size=1)
-    for offset in offsets:
-        outgoing = build_request("GET", path, query=one.with_(offset=offset).to_query(), headers={"X-No-Total": "true"})
-        rows = expect_object(outgoing, (yield outgoing)).get("list")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
-            raise EspoBadAnswerError("A page has no list of records with ids", method="GET", path=path)
-        found += [str(row["id"]) for row in rows]
-    return list(dict.fromkeys(found))
+def _border(search: Search, path: str, offset: int) -> Operation[list[str]]:
+    """Id at a place in the order of ids; none when records have gone meanwhile."""
+    one = search.with_(order_by="id", order="asc", max_size=1, offset=offset)
+    outgoing = build_request("GET", path, query=one.to_query(), headers={"X-No-Total": "true"})
+    rows = expect_object(outgoing, (yield outgoing)).get("list")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.get("id") for row in rows):
+        raise EspoBadAnswerError("A page has no list of records with ids", method="GET", path=path)
+    return [str(row["id"]) for row in rows]
 
 
 def _borders_of_all(
