@@ -24,7 +24,7 @@ LAKE = Asset("crm_leads_in_lake")
 #: All tasks have to mean the same records.
 LEADS: dict[str, Any] = {"entity_type": "Lead"}
 
-FOLDER = "{{ params.folder }}/{{ dag_run.run_after.strftime('%Y%m%dT%H%M%S') }}"
+FOLDER = "{{ params.folder }}/{{ dag_run.run_after.strftime('%Y%m%dT%H%M%S.%f') }}"
 
 
 @dag(
