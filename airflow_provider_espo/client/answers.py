@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from airflow_provider_espo.client.config import AuthMethod
@@ -26,6 +25,7 @@ from airflow_provider_espo.client.errors import (
     EspoValidationError,
     EspoVersionConflictError,
 )
+from airflow_provider_espo.client.moments import from_http
 from airflow_provider_espo.client.wire import Request, Response
 
 _VALIDATION_REASON = re.compile(r"field: (?P<field>\w+), type: (?P<rule>\w+)")
@@ -85,12 +85,9 @@ def retry_after(response: Response, now: datetime | None = None) -> float | None
         return None
     if value.isdecimal():
         return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+    moment = from_http(value)
+    if moment is None:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 

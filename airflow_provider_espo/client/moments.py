@@ -62,6 +62,6 @@ def from_http(text: str) -> datetime | None:
     """
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (TypeError, ValueError):
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from airflow_provider_espo.client.errors import EspoBadRequestError, EspoError, EspoForbiddenError, EspoInputError
 from airflow_provider_espo.client.extraction import Question
 from airflow_provider_espo.client.incremental import CLOCKS_DIFFER, Value
-from airflow_provider_espo.client.moments import utc_text
+from airflow_provider_espo.client.moments import from_http, utc_text
 from airflow_provider_espo.client.schema import EntitySchema
 from airflow_provider_espo.client.state import ClientState
 from airflow_provider_espo.client.wire import Operation, Response, build_request, expect_object, record_path
@@ -70,11 +69,8 @@ def server_time(response: Response, now: datetime) -> datetime:
     :param response: the answer.
     :param now: our own time, used with a margin where the answer does not say.
     """
-    try:
-        said = parsedate_to_datetime(response.headers.get("date", ""))
-    except (TypeError, ValueError):
-        return now - CLOCK_MARGIN
-    return said if said.tzinfo is not None else said.replace(tzinfo=UTC)
+    said = from_http(response.headers.get("date", ""))
+    return now - CLOCK_MARGIN if said is None else said
 
 
 def _not_sortable(question: Question, by: str, error: EspoError) -> EspoError:
