@@ -218,7 +218,6 @@ class ExtractionOperator(SelectingOperator):
         :raises EspoInputError: no sensible number of parts.
         """
         from airflow_provider_espo.client.extraction import Part as WholePart
-        from airflow_provider_espo.client.operations.partitions import Planning
 
         number = self._parts()
         if number == 1:
@@ -226,10 +225,7 @@ class ExtractionOperator(SelectingOperator):
             return [WholePart(after=whole.after, up_to=whole.up_to, expected=whole.expected)]
         wanted = 2 * hook.config.max_workers if number is None else number
         least = PAGES_OF_A_PART * question.page_size if number is None else 1
-        planning = Planning(question, min(wanted, MAX_PARTS), within=within, least_records=least)
-        hook.run(planning.count())
-        found = list(hook.run_many(planning.borders()))
-        return planning.cut(_or_raise(found))
+        return cut_into_parts(hook, question, min(wanted, MAX_PARTS), within=within, least_records=least)
 
     def ask(self, hook: EspoHook, select: Sequence[str] | None = None) -> tuple[Question, EntitySchema]:
         """Check what is to be extracted, and in how many parts, before anything else is done.
@@ -296,6 +292,25 @@ class ExtractionOperator(SelectingOperator):
         self._killed = True
         if self._halt is not None:
             self._halt.call()
+
+
+def cut_into_parts(
+    hook: EspoHook, question: Question, parts: int, *, within: Part | None = None, least_records: int
+) -> list[Part]:
+    """Cut the records that match into parts of equal size; the borders are looked for side by side.
+
+    :param hook: hook over the connection.
+    :param question: what records are meant.
+    :param parts: how many parts at most.
+    :param within: range to cut further.
+    :param least_records: records that a part has at least.
+    :raises EspoError: what EspoCRM answered.
+    """
+    from airflow_provider_espo.client.operations.partitions import Planning
+
+    planning = Planning(question, parts, within=within, least_records=least_records)
+    hook.run(planning.count())
+    return planning.cut(_or_raise(list(hook.run_many(planning.borders()))))
 
 
 def _or_raise(outcomes: Iterable[T | EspoError]) -> Iterator[T]:

@@ -10,7 +10,7 @@ from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.operators.paths import file_at
 from airflow_provider_espo.operators.rendered import whole_number
 from airflow_provider_espo.transfers import publishing
-from airflow_provider_espo.transfers.extraction import FilteringOperator, SelectingOperator
+from airflow_provider_espo.transfers.extraction import FilteringOperator, SelectingOperator, cut_into_parts
 from airflow_provider_espo.transfers.object_storage import RECORDS_PER_FILE, run_of
 from airflow_provider_espo.transfers.publishing import DeletedMode, DriftMode, Place
 
@@ -70,7 +70,6 @@ class EspoPlanPartitionsOperator(SelectingOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Plan."""
-        from airflow_provider_espo.client.operations.partitions import plan_parts
         from airflow_provider_espo.transfers.mapped import Partition
         from airflow_provider_espo.transfers.watermarks import WatermarkStore, filter_fingerprint, watermark_key
 
@@ -93,7 +92,7 @@ class EspoPlanPartitionsOperator(SelectingOperator):
                 last = store.read(by)
             window = self.window(hook, question, None if last is None else last.value)
             asked = question if window is None else question.narrowed(*window.where())
-            parts = hook.run(plan_parts(asked, number, least_records=self.min_records))
+            parts = cut_into_parts(hook, asked, number, least_records=self.min_records)
         self.log.info("%d parts with %d records", len(parts), sum(part.expected or 0 for part in parts))
         return [
             Partition(
