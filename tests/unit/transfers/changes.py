@@ -23,6 +23,10 @@ def lead(crm: SandboxCrm, **values: Any) -> str:
     return str(crm.asker.create("Lead", lastName="Lead", **values)["id"])
 
 
+def leads(crm: SandboxCrm, count: int, **values: Any) -> list[str]:
+    return sorted(crm.asker.create("Lead", lastName=f"Lead {number}", **values)["id"] for number in range(count))
+
+
 def change(crm: SandboxCrm, record_id: str, **values: Any) -> None:
     crm.asker.ok("PUT", f"Lead/{record_id}", values)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,19 +17,11 @@ from airflow_provider_espo.transfers.object_storage import EspoToObjectStorageOp
 from airflow_provider_espo.transfers.partitions import EspoCompletePartitionsOperator, EspoPlanPartitionsOperator
 from airflow_provider_espo.transfers.sql import EspoToSqlOperator
 from airflow_provider_espo.transfers.to_espo import ObjectStorageToEspoOperator, SqlToEspoOperator
-from tests.unit.conftest import ConnectionSetter
 from tests.unit.operators.test_lineage import LEADS, Ran, in_crm, ran
 from tests.unit.sandbox_crm import SandboxCrm
-from tests.unit.transfers.databases import CONN_ID, Database, databases
+from tests.unit.transfers.databases import CONN_ID, Database
 
 OUT = Asset(name="out", uri="s3://bucket/leads")
-
-
-@pytest.fixture
-def database(connect: ConnectionSetter, tmp_path: Path) -> Iterator[Database]:
-    for one in databases(tmp_path):
-        connect(CONN_ID, one.airflow_uri)
-        yield one
 
 
 @pytest.fixture

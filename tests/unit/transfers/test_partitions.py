@@ -15,13 +15,10 @@ from airflow_provider_espo.transfers.partitions import EspoCompletePartitionsOpe
 from airflow_provider_espo.where import equals
 from tests.unit.airflows import AirflowSkipException
 from tests.unit.sandbox_crm import Killed, SandboxCrm, stored
+from tests.unit.transfers.changes import leads
 from tests.unit.transfers.running import Runs, dataset, files_in, ids_in
 
 LEADS = Asset("leads", uri="espo://crm.example.com/Lead")
-
-
-def leads(crm: SandboxCrm, count: int, **values: Any) -> list[str]:
-    return sorted(crm.asker.create("Lead", lastName=f"Lead {number}", **values)["id"] for number in range(count))
 
 
 def planning(**given: Any) -> EspoPlanPartitionsOperator:
