@@ -1,4 +1,6 @@
-"""A triggerer in small: runs event triggers as Airflow's does, over its own shared streams, in time of its own."""
+"""A triggerer in small: runs event triggers as Airflow's does, over its own shared streams where it has them, in time
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,19 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import pytest
+from airflow.sdk import Variable
+from airflow.triggers.base import BaseEventTrigger
 
 from tests.unit.sandbox_crm import stored
 
-shared_stream = pytest.importorskip("airflow.triggers.shared_stream", reason="Airflow 3.3 has shared streams")
+shared_stream: Any
+try:
+    from airflow.triggers import shared_stream
+except ImportError:
+    shared_stream = None
+
+#: The method by which Airflow offers acknowledged shared streams; it has state stores of assets since the same version.
+_OFFER = "create_shared_stream_producer"
 
 T = TypeVar("T")
 
@@ -54,6 +65,27 @@ def in_its_own_time(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end on a loop of that kind."""
     with asyncio.Runner(loop_factory=Loop) as runner:
         return runner.run(main)
+
+
+class Airflow:
+    """What an Airflow offers to event triggers, and its variables.
+
+    :param monkeypatch: takes back what is changed here.
+    :param shares: whether it has shared streams and state stores.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, shares: bool) -> None:
+        self.shares = shares
+        self.variables: dict[str, str] = {}
+        self.before_set: Callable[[], None] = lambda: None
+        if not shares:
+            monkeypatch.delattr(BaseEventTrigger, _OFFER, raising=False)
+        monkeypatch.setattr(Variable, "get", lambda key, default=None: self.variables.get(key, default))
+        monkeypatch.setattr(Variable, "set", self._set)
+
+    def _set(self, key: str, value: str) -> None:
+        self.before_set()
+        self.variables[key] = value
 
 
 class Store:
@@ -98,7 +130,8 @@ class Triggerer:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.streams = shared_stream.SharedStreamManager()
+        self.shares = hasattr(BaseEventTrigger, _OFFER)
+        self.streams = shared_stream.SharedStreamManager() if self.shares else None
         self.database: list[tuple[int, Any]] = []
         self.failed: list[tuple[int, BaseException]] = []
         self._events: list[tuple[int, Any, int | None]] = []
@@ -110,7 +143,8 @@ class Triggerer:
         number = next(self._ids)
         _, arguments = trigger.serialize()
         trigger = type(trigger)(**stored(arguments))
-        trigger.asset_state_store = self.store.accessors(*assets) if assets else None
+        if self.shares:
+            trigger.asset_state_store = self.store.accessors(*assets) if assets else None
         self._tasks.append(asyncio.create_task(self._run(number, trigger)))
         return number
 
@@ -138,7 +172,8 @@ class Triggerer:
         """Put events into the database, all or a number of them, and tell the streams so."""
         taken, self._events = self._events[:only], self._events[len(self._events) if only is None else only :]
         self.database += [(number, payload) for number, payload, _ in taken]
-        self.streams.confirm_persisted([seq for *_, seq in taken if seq is not None])
+        if self.shares:
+            self.streams.confirm_persisted([seq for *_, seq in taken if seq is not None])
 
     async def live(self, seconds: float, *, persisting: bool = True) -> None:
         """Go on for some time, a sync of the supervisor every second."""
@@ -153,7 +188,8 @@ class Triggerer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.streams.stop_all()
+        if self.shares:
+            await self.streams.stop_all()
 
     def ids(self, number: int | None = None) -> list[str]:
         """Ids in all events in the database, of one trigger or of all."""
