@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,10 @@ __all__ = [
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "TaskDeferred",
+    "AsyncCallback",
     "DagSerialization",
+    "callback_trigger",
+    "encode_trigger",
     "hide_names",
 ]
 
@@ -45,6 +49,37 @@ _serialized = airflow.serialization.serialized_objects
 #: ``DagSerialization`` since 3.2, before that ``SerializedDAG``.
 DagSerialization: Any = getattr(
     _serialized, "DagSerialization" if hasattr(_serialized, "DagSerialization") else "SerializedDAG"
+)
+
+
+def _first_of(*places: tuple[str, str]) -> Any:
+    """Return what has the first name that there is."""
+    for module, name in places:
+        try:
+            return getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError(f"There is none of {places}")
+
+
+#: Makes of an event trigger what is stored.
+encode_trigger: Any = _first_of(
+    ("airflow.serialization.encoders", "encode_trigger"),
+    # Airflow 3.1
+    ("airflow.serialization.serialized_objects", "_encode_trigger"),
+)
+
+AsyncCallback: Any = _first_of(
+    ("airflow.sdk", "AsyncCallback"),
+    # Airflow 3.1
+    ("airflow.sdk.definitions.deadline", "AsyncCallback"),
+)
+
+#: Runs the callback of a deadline.
+callback_trigger: Any = _first_of(
+    ("airflow.triggers.callback", "CallbackTrigger"),
+    # Airflow 3.1
+    ("airflow.triggers.deadline", "DeadlineCallbackTrigger"),
 )
 
 

@@ -18,6 +18,7 @@ from airflow.sdk import DAG, BaseNotifier
 from airflow_provider_espo.exceptions import EspoNotFoundError, EspoValidationError
 from airflow_provider_espo.get_provider_info import class_names, get_provider_info
 from airflow_provider_espo.notifications.espo import EspoRecordNotifier, EspoStreamNotifier
+from tests.unit.airflows import AsyncCallback, callback_trigger
 from tests.unit.crm import API_KEY, Lost
 from tests.unit.notifications.test_happening import of_deadline, of_run, of_task
 from tests.unit.sandbox_crm import SandboxCrm
@@ -205,15 +206,12 @@ def test_a_record_that_is_not_there_is_an_error(sandbox_crm: SandboxCrm) -> None
 def test_a_missed_deadline_is_told_from_the_triggerer(
     sandbox_crm: SandboxCrm, account: str, notifier: type[BaseNotifier]
 ) -> None:
-    # Airflow 3.1 has the same elsewhere.
-    definitions = pytest.importorskip("airflow.sdk.definitions.callback")
-    triggers = pytest.importorskip("airflow.triggers.callback")
     place = {"entity_type": "Account", "record_id": account} if notifier is EspoStreamNotifier else {}
-    callback = definitions.AsyncCallback(notifier, kwargs={"espo_conn_id": "espo_default", **place})
+    callback = AsyncCallback(notifier, kwargs={"espo_conn_id": "espo_default", **place})
     kwargs = json.loads(json.dumps({**callback.kwargs, "context": of_deadline()}))
 
     async def run() -> list[Any]:
-        return [event.payload async for event in triggers.CallbackTrigger(callback.path, kwargs).run()]
+        return [event.payload async for event in callback_trigger(callback.path, kwargs).run()]
 
     states = [payload["state"] for payload in asyncio.run(run())]
     assert [str(getattr(state, "value", state)) for state in states] == ["running", "success"]

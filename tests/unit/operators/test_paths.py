@@ -23,7 +23,8 @@ def test_an_object_stores_url_is_opened_by_airflow() -> None:
     attach(protocol="memory", fs=fsspec.filesystem("memory"))
     found = file_at("path", "memory://bucket/key")
     assert isinstance(found, ObjectStoragePath)
-    assert str(found) == "memory://bucket/key"
+    # Airflow 3.1 writes it with another slash.
+    assert found == ObjectStoragePath("memory://bucket/key")
 
 
 @pytest.mark.parametrize("scheme", ["s3nope", "gs"])

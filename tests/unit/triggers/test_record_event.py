@@ -16,6 +16,7 @@ from airflow_provider_espo.triggers import watching
 from airflow_provider_espo.triggers.record_event import EspoRecordEventTrigger
 from airflow_provider_espo.triggers.stream_event import EspoStreamEventTrigger
 from airflow_provider_espo.where import equals, in_, or_
+from tests.unit.airflows import encode_trigger
 from tests.unit.crm import Sent
 from tests.unit.sandbox_crm import NOW, SandboxCrm
 from tests.unit.triggers.conftest import SHARED
@@ -441,7 +442,6 @@ def test_arguments_that_are_none_are_refused_in_the_dag_file(given: dict[str, An
 )
 def test_airflow_knows_a_watcher_again_that_it_reads_back_from_its_database(watcher: Any) -> None:
     from airflow.models.trigger import Trigger
-    from airflow.serialization.encoders import encode_trigger
 
     encoded = encode_trigger(watcher)
     kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(encoded["kwargs"]))

@@ -57,6 +57,11 @@ class Loop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_is_done)
         return future
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        # Python 3.12 and later wait for it on a thread of their own, for a time that would pass at once.
+        self._passing.threads += 1
+        await super().shutdown_default_executor()
+
     def _thread_is_done(self, _future: Any) -> None:
         self._passing.threads -= 1
 
