@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
@@ -28,6 +29,13 @@ def _cases(crm: Crm, name: str) -> list[dict[str, Any]]:
     return crm.hook.list_records("Case", where=[contains("name", name)])
 
 
+def _callbacks_know_the_exception() -> bool:
+    """Whether ``dag.test()`` tells callbacks of it, as workers do: since Airflow 3.3."""
+    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+
+    return 'context["exception"]' in inspect.getsource(InProcessTestSupervisor.start)
+
+
 def test_a_failure_makes_a_case_and_the_run_that_passes_closes_it(crm: Crm, run_dag: Run, name: str) -> None:
     failed = run_dag("failure_to_crm_case", leads=name)
 
@@ -35,7 +43,8 @@ def test_a_failure_makes_a_case_and_the_run_that_passes_closes_it(crm: Crm, run_
     (case,) = _cases(crm, name)
     assert (case["status"], case["priority"], case["type"]) == ("New", "High", "Problem")
     text = crm.hook.get_record("Case", case["id"])["description"]
-    assert text.startswith("1 leads have no e-mail address, 0 may have none.")
+    reason = "1 leads have no e-mail address, 0 may have none." if _callbacks_know_the_exception() else "See the log."
+    assert text.startswith(reason)
     assert f"Run {failed.run_id}: http" in text
 
     passed = run_dag("failure_to_crm_case", leads=name, allowed=1)
