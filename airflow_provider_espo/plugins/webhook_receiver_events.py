@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,8 +16,6 @@ from airflow_provider_espo.plugins.webhook_receiver_answers import Answer
 if TYPE_CHECKING:
     from airflow.models.asset import AssetModel
     from sqlalchemy.orm import Session
-
-log = logging.getLogger(__name__)
 
 
 class UnusableVariable(Exception):
