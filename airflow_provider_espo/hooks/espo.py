@@ -55,6 +55,12 @@ class _ConnectionType:
 
         return connection_form.widgets()
 
+    @cached_property
+    def _lineage(self) -> HookLineage:
+        from airflow_provider_espo.hooks.lineage import HookLineage
+
+        return HookLineage(self)
+
     def __getstate__(self) -> dict[str, Any]:
         # An operator is copied and pickled with its hook: the copy connects anew, and no secret goes along.
         return {"espo_conn_id": self.espo_conn_id}
@@ -105,12 +111,6 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         """Settings of the connection if they were read already: Airflow is not asked."""
         return self._config
 
-    @cached_property
-    def _lineage(self) -> HookLineage:
-        from airflow_provider_espo.hooks.lineage import HookLineage
-
-        return HookLineage(self)
-
     @property
     def client(self) -> EspoClient:
         """The client that does the work; what it learns is shared with all hooks of the connection in the process."""
@@ -143,7 +143,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         """
         client = self.client
         try:
-            return client.run(self._lineage.watched(operation))
+            return client.run(self._lineage.watched(operation, client.state.config))
         finally:
             self._mask_token(client)
 
@@ -154,7 +154,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
         """
         client = self.client
-        with closing(client.iterate(self._lineage.watched(stream))) as items:  # type: ignore[type-var]
+        with closing(client.iterate(self._lineage.watched(stream, client.state.config))) as items:  # type: ignore[type-var]
             for item in items:
                 self._mask_token(client)
                 yield item
@@ -168,7 +168,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         :param max_workers: how many at a time; by default the connection's.
         """
         client = self.client
-        watched = (self._lineage.watched(operation) for operation in operations)
+        watched = (self._lineage.watched(operation, client.state.config) for operation in operations)
         with closing(client.run_many(watched, max_workers)) as results:  # type: ignore[type-var]
             for result in results:
                 self._mask_token(client)
@@ -267,7 +267,7 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         """
         client = await self.get_async_conn()
         try:
-            return await client.run(operation)
+            return await client.run(self._lineage.watched(operation, client.state.config))
         finally:
             await self._mask_token(client)
 
@@ -278,7 +278,8 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
         """
         client = await self.get_async_conn()
-        async with aclosing(client.iterate(stream)) as items:  # type: ignore[type-var]
+        watched = self._lineage.watched(stream, client.state.config)
+        async with aclosing(client.iterate(watched)) as items:  # type: ignore[type-var]
             async for item in items:
                 await self._mask_token(client)
                 yield item
@@ -292,7 +293,8 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         :param max_workers: how many at a time; by default the connection's.
         """
         client = await self.get_async_conn()
-        async with aclosing(client.run_many(operations, max_workers)) as results:  # type: ignore[type-var]
+        watched = (self._lineage.watched(operation, client.state.config) for operation in operations)
+        async with aclosing(client.run_many(watched, max_workers)) as results:  # type: ignore[type-var]
             async for result in results:
                 await self._mask_token(client)
                 yield result
@@ -339,6 +341,7 @@ def _token_secrets(config: ClientConfig, token: str) -> list[Any]:
 
 
 def _aio_shared() -> Any:
+    import airflow_provider_espo.hooks.lineage  # noqa: F401 - not on the loop, when it is first wanted
     from airflow_provider_espo.client import aio_shared
 
     return aio_shared
