@@ -146,7 +146,7 @@ def serving(settings: ReceiverSettings) -> Iterator[str]:
 
     app = Starlette(routes=[Mount("/espo", build_app(settings))])
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -170,6 +170,28 @@ def signatures(webhook: Known, body: bytes) -> list[str]:
 async def deliver(client: httpx.AsyncClient, webhook: Known, body: bytes, **headers: str) -> httpx.Response:
     """Deliver a body as EspoCRM does, but for the headers that are given."""
     return await client.post(URL, content=body, headers=webhook.headers(body) | headers)
+
+
+class Pieces:
+    """A body that arrives piece by piece.
+
+    :param content: the pieces; ``None``: the sender is gone.
+    """
+
+    def __init__(self, *content: bytes | None) -> None:
+        self._content = list(content)
+
+    @property
+    def left(self) -> int:
+        """How many have not been asked for."""
+        return len(self._content)
+
+    async def __call__(self) -> dict[str, Any]:
+        """The next one, as ASGI has it."""
+        piece = self._content.pop(0)
+        if piece is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": piece, "more_body": bool(self._content)}
 
 
 async def status_of(app: Any, headers: dict[str, str], receive: Callable[[], Any]) -> int:

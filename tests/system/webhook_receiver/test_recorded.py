@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from inspect import signature
 from typing import Any
 
 import httpx
 import pytest
 
+from airflow_provider_espo.client.webhook_secret import variable_name
 from airflow_provider_espo.plugins import webhook_receiver_app
-from tests.system.receiver import NAME, SITE, URL, Known, Listening, body_of, deliver, known_webhook, signatures
+from tests.system.receiver import (
+    NAME,
+    SETTINGS,
+    SITE,
+    URL,
+    Known,
+    Listening,
+    body_of,
+    deliver,
+    known_webhook,
+    serving,
+    signatures,
+)
 
 
 async def test_a_delivery_is_an_event_with_ids_and_counts_and_starts_the_dag(
@@ -83,3 +97,41 @@ async def test_what_waits_for_the_database_does_not_hold_it(
 
     monkeypatch.setattr(webhook_receiver_app, name, wait_for_others)
     assert (await deliver(client, webhook, body_of("a1"))).status_code == 200
+
+
+async def test_a_body_in_chunks_of_no_said_length_is_read_to_its_end(webhook: Known, listening: Listening) -> None:
+    body = body_of("a1", description="x" * 200_000)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 1000):
+            yield body[start : start + 1000]
+
+    with serving(SETTINGS) as url:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            response = await client.post(url + URL, content=chunks(), headers=webhook.headers(body))
+    assert "content-length" not in response.request.headers
+    assert (response.status_code, len(listening.events())) == (200, 1)
+
+
+async def test_a_key_that_a_task_of_a_team_stored_is_found(
+    client: httpx.AsyncClient, webhook: Known, listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.models import Variable
+    from airflow.models.team import Team
+    from airflow.utils.session import create_session
+
+    if "team_name" not in signature(Variable.set).parameters:
+        pytest.skip("variables of teams came with Airflow 3.2")
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    name = variable_name(webhook.webhook_id)
+    kept = Variable.get(name)
+    Variable.delete(name)
+    with create_session() as session:
+        session.merge(Team(name="sales"))
+    Variable.set(name, kept, team_name="sales")
+    try:
+        assert (await deliver(client, webhook, body_of("a1"))).status_code == 200
+    finally:
+        Variable.delete(name, team_name="sales")
+        Variable.set(name, kept)
+    assert [event["ids"] for event in listening.events()] == [["a1"]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,6 +23,7 @@ from tests.system.receiver import (
     URL,
     Known,
     Listening,
+    Pieces,
     body_of,
     client_of,
     deliver,
@@ -70,6 +73,36 @@ async def test_a_wrong_key_an_unknown_webhook_and_a_changed_body_get_the_same_an
             assert secret not in told(answer)
 
 
+BIG, BIGGER = b" " * SETTINGS.max_body_bytes, b" " * (SETTINGS.max_body_bytes + 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "content", "status"),
+    [
+        (None, [b"[{", b"}]"], 401),
+        ("4", [b"[{", b"}]"], 401),
+        (None, [BIG], 401),
+        (None, [BIG, b" "], 413),
+        (str(len(BIGGER)), [], 413),
+        (None, [b"[", None], 408),
+    ],
+    ids=["small", "of a said length", "as big as may be", "bigger", "said to be bigger", "cut off"],
+)
+async def test_the_answer_does_not_tell_which_webhooks_are_known(
+    webhook: Known, said: str | None, content: list[bytes | None], status: int
+) -> None:
+    from airflow.models import Variable
+
+    app, found = build_app(SETTINGS), []
+    with known_webhook("6b02a88bf11b671cb", SITE) as broken:
+        Variable.set(variable_name(broken.webhook_id), "something else")
+        for webhook_id in (webhook.webhook_id, broken.webhook_id, "6b02a87e2ea5c9bcd"):
+            headers = Known(webhook_id, "another key").headers(b"") | ({"Content-Length": said} if said else {})
+            receive = Pieces(*content)
+            found.append((await status_of(app, headers, receive), receive.left))
+    assert found == [(status, 0)] * 3
+
+
 async def test_of_two_signatures_both_have_to_be_right(client: httpx.AsyncClient, webhook: Known) -> None:
     body = body_of("a1")
     wrong = Known(webhook.webhook_id, "another key").headers(body)
@@ -117,11 +150,15 @@ async def test_a_body_as_big_as_may_be_is_not_too_big(webhook: Known) -> None:
 
 
 async def test_nobody_who_knows_no_webhook_can_make_it_keep_a_body(listening: Listening) -> None:
-    async def receive() -> dict[str, Any]:
-        raise AssertionError("the body was read")
-
-    stranger = Known("6b02a87e2ea5c9bcd", "key")
-    assert await status_of(build_app(SETTINGS), stranger.headers(b""), receive) == 401
+    app, size, chunk = build_app(SETTINGS), SETTINGS.max_body_bytes, b" " * 65536
+    stranger = Known("6b02a87e2ea5c9bcd", "key").headers(b"")
+    assert await status_of(app, stranger, Pieces(chunk)) == 401
+    tracemalloc.start()
+    try:
+        assert await status_of(app, stranger, Pieces(*[chunk] * (size // len(chunk)))) == 401
+        assert tracemalloc.get_traced_memory()[1] < size / 4
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -134,13 +171,30 @@ async def test_nobody_who_knows_no_webhook_can_make_it_keep_a_body(listening: Li
         b"[]",
         b"[1]",
         b"{}",
+        b'[{"id": 1}]',
+        b'[{"id": "../x"}]',
+        body_of(*(f"{number:017}" for number in range(10_000))),
+        gzip.compress(body_of("a1")),
     ],
-    ids=["10,000 lists", "10,000 objects", "no JSON", "empty", "no changes", "a number", "an object"],
+    ids=[
+        "10,000 lists",
+        "10,000 objects",
+        "no JSON",
+        "empty",
+        "no changes",
+        "a number",
+        "an object",
+        "an id that is a number",
+        "an id that is a path",
+        "10,000 changes",
+        "compressed",
+    ],
 )
 async def test_signed_but_nothing_that_espocrm_would_send_is_refused_for_good(
     client: httpx.AsyncClient, webhook: Known, body: bytes
 ) -> None:
-    response = await deliver(client, webhook, body)
+    encoding = {"Content-Encoding": "gzip"} if body.startswith(b"\x1f\x8b") else {}
+    response = await deliver(client, webhook, body, **encoding)
     assert (response.status_code, outcome_of(response.status_code)) == (400, "failed")
 
 
@@ -184,18 +238,23 @@ async def test_an_asset_that_no_dag_names_any_more_counts_as_none(
 
 
 @pytest.mark.parametrize("value", ["", "just the key", '{"secret": "x"}'])
-async def test_a_variable_that_somebody_else_wrote_is_the_servers_fault_and_asked_for_again(
-    client: httpx.AsyncClient, webhook: Known, value: str
+async def test_a_variable_that_somebody_else_wrote_is_named_in_the_log_and_the_delivery_asked_for_again(
+    client: httpx.AsyncClient, webhook: Known, value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     from airflow.models import Variable
 
-    Variable.set(variable_name(webhook.webhook_id), value)
+    name = variable_name(webhook.webhook_id)
+    Variable.set(name, value)
     response = await deliver(client, webhook, body_of("a1"))
-    assert (response.status_code, outcome_of(response.status_code)) == (503, "retry")
+    assert (response.status_code, outcome_of(response.status_code)) == (401, "retry")
+    assert f"The Variable {name} holds something else" in caplog.text
 
 
-async def test_a_webhook_of_no_site_is_asked_for_again(client: httpx.AsyncClient) -> None:
-    with known_webhook("6b02a88bf11b671cb", "no site") as known:
+@pytest.mark.parametrize(("site", "event"), [("no site", "Lead.create"), (SITE, "Lead"), (SITE, "Lead.created")])
+async def test_a_webhook_of_no_site_or_no_event_is_asked_for_again(
+    client: httpx.AsyncClient, site: str, event: str
+) -> None:
+    with known_webhook("6b02a88bf11b671cb", site, event) as known:
         assert (await deliver(client, known, body_of("a1"))).status_code == 503
 
 
