@@ -15,7 +15,7 @@ from airflow_provider_espo.client.operations.changes import (
     stamp_attribute,
 )
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
-from airflow_provider_espo.triggers.events import EspoEventTrigger, where_items, where_text
+from airflow_provider_espo.triggers.events import EspoEventTrigger, refusing, where_items, where_text
 from airflow_provider_espo.triggers.watching import Feed
 
 if TYPE_CHECKING:
@@ -100,12 +100,13 @@ class EspoRecordEventTrigger(EspoEventTrigger):
         espo_conn_id: str = "espo_default",
     ) -> None:
         super().__init__(espo_conn_id=espo_conn_id, poll_interval=poll_interval, batch_size=batch_size)
-        if isinstance(lag, bool) or not isinstance(lag, int | float) or lag < 0:
-            raise EspoInputError("lag is not a number of seconds from 0 up")
-        self.attribute = stamp_attribute(event)
+        with refusing():
+            if isinstance(lag, bool) or not isinstance(lag, int | float) or not 0 <= lag < float("inf"):
+                raise EspoInputError("lag is not a number of seconds from 0 up")
+            self.attribute = stamp_attribute(event)
+            self.where = where_items(where)
         self.entity_type = entity_type
         self.event: ChangeKind = event
-        self.where = where_items(where)
         self.primary_filter = primary_filter
         self.bool_filters = bool_filters
         self.text_filter = text_filter

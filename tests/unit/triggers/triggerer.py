@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import selectors
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -62,8 +63,12 @@ class Store:
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
         self.before_set: Callable[[], None] = lambda: None
+        #: Assets that are not there.
+        self.failing: set[str] = set()
 
-    def _before_set(self) -> None:
+    def _before_set(self, asset: str) -> None:
+        if asset in self.failing:
+            raise RuntimeError("there is no such asset")
         self.before_set()
 
     def accessors(self, *assets: str) -> Any:
@@ -79,7 +84,9 @@ class Store:
                 self._values[key] = stored(value)
 
         class Accessors:
-            _by_name = {name: Accessor(self.values.setdefault(name, {}), self._before_set) for name in assets}
+            _by_name = {
+                name: Accessor(self.values.setdefault(name, {}), partial(self._before_set, name)) for name in assets
+            }
             _by_uri: dict[str, Any] = {}
 
             async def aget(self, key: str, default: Any = None) -> Any:
@@ -98,7 +105,9 @@ class Triggerer:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.streams = shared_stream.SharedStreamManager()
+        #: Seconds that Airflow's clock is ahead of the loop's.
+        self.late = 0.0
+        self.streams = shared_stream.SharedStreamManager(_now=lambda: asyncio.get_running_loop().time() + self.late)
         self.database: list[tuple[int, Any]] = []
         self.failed: list[tuple[int, BaseException]] = []
         self._events: list[tuple[int, Any, int | None]] = []
@@ -139,6 +148,20 @@ class Triggerer:
         taken, self._events = self._events[:only], self._events[len(self._events) if only is None else only :]
         self.database += [(number, payload) for number, payload, _ in taken]
         self.streams.confirm_persisted([seq for *_, seq in taken if seq is not None])
+
+    def persist_of(self, number: int) -> None:
+        """Put the events of one trigger into the database; those of the others wait."""
+        others = [event for event in self._events if event[0] != number]
+        self._events = [event for event in self._events if event[0] == number]
+        self.persist()
+        self._events = others
+
+    async def time_out(self) -> None:
+        """Have so much time pass on Airflow's clock that it waits no longer for what was not persisted."""
+        self.late = shared_stream.DEFAULT_ACK_TIMEOUT
+        self._events.clear()
+        await asyncio.sleep(shared_stream.DEFAULT_ACK_TIMEOUT / 5)
+        self.late = 0.0
 
     async def live(self, seconds: float, *, persisting: bool = True) -> None:
         """Go on for some time, a sync of the supervisor every second."""
