@@ -262,3 +262,10 @@ def hook_lineage_collector() -> Any:
         lineage = importlib.import_module("airflow.lineage.hook")
     collector = lineage.get_hook_lineage_collector()
     return None if isinstance(collector, lineage.NoOpCollector) else collector
+
+
+def redacted(text: str) -> str:
+    """Return a text with ``***`` in place of the secrets that Airflow knows of, as its logs have it."""
+    from airflow.sdk.log import redact  # type: ignore[attr-defined]
+
+    return str(redact(text))

@@ -112,6 +112,7 @@ class ClientConfig:
     :param hmac_digest: form of the HMAC signature.
     :param act_as: user name on whose behalf an administrator works.
     :param web_url: where people open EspoCRM, if that is not ``site_url``; no request goes there.
+    :param max_server_wait: longest wait in seconds that a server may ask for before a request is sent again.
     :param user_agent: ``User-Agent`` of all requests.
     :param unknown_extras: names in the connection's extra that mean nothing here.
     """
@@ -136,6 +137,7 @@ class ClientConfig:
     hmac_digest: HmacDigest = HmacDigest.RAW
     act_as: str | None = None
     web_url: str | None = None
+    max_server_wait: float = 120.0
     user_agent: str = ""
     unknown_extras: tuple[str, ...] = ()
 

@@ -6,8 +6,9 @@ What the methods do stands in ``airflow_provider_espo.client.operations``; both 
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, closing
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -40,6 +41,7 @@ class _ConnectionType:
     hook_name = "EspoCRM"
 
     espo_conn_id: str
+    at_most: Mapping[str, float]
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class _ConnectionType:
 
     def __getstate__(self) -> dict[str, Any]:
         # An operator is copied and pickled with its hook: the copy connects anew, and no secret goes along.
-        return {"espo_conn_id": self.espo_conn_id}
+        return {"espo_conn_id": self.espo_conn_id, "at_most": self.at_most}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -76,15 +78,23 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
     logs in (``auth_method`` ``token``).
 
     :param espo_conn_id: id of the Airflow connection, of type *EspoCRM*.
+    :param at_most: settings that are not to be exceeded, whatever the connection says, such as ``{"timeout": 10}``.
     """
 
     # Airflow 3.1 looks for these two in the class itself, and not in what it inherits.
     get_ui_field_behaviour = _ConnectionType.get_ui_field_behaviour
     get_connection_form_widgets = _ConnectionType.get_connection_form_widgets
 
-    def __init__(self, espo_conn_id: str = _ConnectionType.default_conn_name, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        espo_conn_id: str = _ConnectionType.default_conn_name,
+        *,
+        at_most: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.espo_conn_id = espo_conn_id
+        self.at_most = at_most or {}
         self._config: ClientConfig | None = None
         self._client: EspoClient | None = None
         self._masked_token: str | None = None
@@ -99,7 +109,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         with self._lock:
             if self._config is None:
                 connection, extra = compat.get_connection(self.espo_conn_id)
-                config, secrets = _config(connection, extra)
+                config, secrets = _config(connection, extra, self.at_most)
                 compat.mask(list(secrets))
                 if hint := config.unknown_extras_hint():
                     self.log.warning("%s", hint)
@@ -226,11 +236,19 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
     client, which the last one closes.
 
     :param espo_conn_id: id of the Airflow connection, of type *EspoCRM*.
+    :param at_most: settings that are not to be exceeded, whatever the connection says, such as ``{"timeout": 10}``.
     """
 
-    def __init__(self, espo_conn_id: str = _ConnectionType.default_conn_name, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        espo_conn_id: str = _ConnectionType.default_conn_name,
+        *,
+        at_most: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.espo_conn_id = espo_conn_id
+        self.at_most = at_most or {}
         self._client: EspoAsyncClient | None = None
         self._masked_token: str | None = None
 
@@ -245,7 +263,7 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
             # The HTTP library is imported off the loop: it takes longer than a loop may be held up.
             aio_shared = await asyncio.to_thread(_aio_shared)
             connection, extra = await compat.aget_connection(self.espo_conn_id)
-            config, secrets = _config(connection, extra)
+            config, secrets = _config(connection, extra, self.at_most)
             await compat.amask(list(secrets))
             await asyncio.to_thread(config.check_files)
             # Another coroutine may have been here meanwhile.
@@ -318,7 +336,9 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
             self._masked_token = token
 
 
-def _config(connection: Connection, extra: dict[str, Any]) -> tuple[ClientConfig, list[str]]:
+def _config(
+    connection: Connection, extra: dict[str, Any], at_most: Mapping[str, float]
+) -> tuple[ClientConfig, list[str]]:
     """Settings of a connection, and the secrets in them."""
     from airflow_provider_espo.client.config import ClientConfig, secrets_of
 
@@ -331,7 +351,11 @@ def _config(connection: Connection, extra: dict[str, Any]) -> tuple[ClientConfig
         extra=extra,
         user_agent=f"airflow-provider-espo/{__version__} apache-airflow/{compat.airflow_version()}",
     )
-    return config, secrets_of(config)
+    bounded: dict[str, Any] = {}
+    for name, bound in at_most.items():
+        value = getattr(config, name)
+        bounded[name] = bound if value is None else min(value, bound)
+    return replace(config, **bounded), secrets_of(config)
 
 
 def _token_secrets(config: ClientConfig, token: str) -> list[Any]:
