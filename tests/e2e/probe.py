@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import sys
 import threading
 import time
@@ -117,6 +118,7 @@ async def _second(schedstat: Any, collections: _Collections, witness: _Witness) 
         collecting = collections.seconds - before
         collected = max(collected, collecting)
         blocked = max(blocked, too_late - (_waited(schedstat) - waited) - collecting)
+    witness.due = math.inf
     return {"at": time.time(), "blocked": blocked, "late": late, "collected": collected}
 
 
