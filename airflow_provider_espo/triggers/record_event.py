@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from airflow_provider_espo.client.operations.changes import (
     ChangeKind,
     changes,
     first_place,
+    later,
     newest_changes,
     stamp_attribute,
 )
@@ -43,7 +45,8 @@ class RecordFeed(Feed):
         self._event: ChangeKind = event
         self._attribute = stamp_attribute(event)
         self._lag = lag
-        self._place: ChangeCursor | None = None
+        self._place = ChangeCursor()
+        self._future_from: tuple[str, float] | None = None
 
     @property
     def key(self) -> Hashable:
@@ -52,11 +55,17 @@ class RecordFeed(Feed):
 
     async def has_news(self, hook: EspoAsyncHook) -> bool:
         """Ask once for the newest changes."""
-        place = self._place or ChangeCursor()
+        place, clock, upto = self._place, asyncio.get_running_loop().time, None
+        if self._future_from is not None:
+            # Records from the future would fill the page, and hide what comes now.
+            stamp, asked = self._future_from
+            upto = later(stamp, clock() - asked)
         state = await hook.ready()
-        newest = await hook.run(newest_changes(state, self._entity_type, self._event, place, lag=self._lag))
-        news = any(place.is_new(record, self._attribute) for record in newest)
-        self._place = place.after(newest[::-1], self._attribute, self._lag, finished=True)
+        newest = await hook.run(newest_changes(state, self._entity_type, self._event, place, lag=self._lag, upto=upto))
+        if newest.from_future or upto is not None:
+            self._future_from = newest.near, clock()
+        news = any(place.is_new(record, self._attribute) for record in newest.records)
+        self._place = place.after(newest.records[::-1], self._attribute, self._lag, finished=True, now=newest.now)
         return news
 
 

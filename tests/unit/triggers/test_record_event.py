@@ -157,6 +157,102 @@ def test_more_changes_in_a_second_than_a_place_remembers_all_come(
     assert MOST_KNOWN > 1000
 
 
+# -- clocks --------------------------------------------------------------------------------------------------------
+
+
+def add_at(crm: SandboxCrm, seconds: float, count: int = 1, **values: Any) -> list[str]:
+    """Make leads by a clock that is so many seconds ahead."""
+    crm.now = NOW + timedelta(seconds=asyncio.get_running_loop().time() + seconds)
+    return [crm.asker.create("Lead", **({"lastName": "Roe"} | values))["id"] for _ in range(count)]
+
+
+def test_a_record_from_the_future_that_was_there_before_hides_nothing(crm: SandboxCrm) -> None:
+    async def scene() -> None:
+        add(crm)
+        add_at(crm, 1_000_000)
+        triggerer = Triggerer(Store())
+        triggerer.start(trigger(), "leads")
+        await triggerer.live(20)
+        made = add(crm)
+        await triggerer.live(20)
+        assert triggerer.ids() == made
+        await triggerer.kill()
+
+    in_its_own_time(scene())
+
+
+def test_many_records_from_the_future_hide_nothing_and_cost_no_more_looks(crm: SandboxCrm, connect: Any) -> None:
+    connect(password=crm.credentials["api_key"], extra={"page_size": 20})
+
+    async def scene() -> None:
+        triggerer = Triggerer(Store())
+        triggerer.start(trigger(), "leads")
+        await triggerer.live(20)
+        add_at(crm, 1_000_000, 30)
+        await triggerer.live(20)
+        for _ in range(3):
+            made = add(crm)
+            await triggerer.live(20)
+            assert triggerer.ids() == made
+            triggerer.database.clear()
+        crm.sent.clear()
+        await triggerer.live(100)
+        assert len(crm.sent) <= 21
+        await triggerer.kill()
+
+    in_its_own_time(scene())
+
+
+def test_a_record_from_the_future_is_an_event_when_its_time_has_come(crm: SandboxCrm) -> None:
+    async def scene() -> None:
+        triggerer = Triggerer(Store())
+        triggerer.start(trigger(), "leads")
+        await triggerer.live(20)
+        early = add_at(crm, 300)
+        await triggerer.live(280)
+        assert triggerer.ids() == []
+        await triggerer.live(60)
+        assert triggerer.ids() == early
+        await triggerer.live(100)
+        assert triggerer.ids() == early
+        await triggerer.kill()
+
+    in_its_own_time(scene())
+
+
+def test_clocks_of_servers_that_differ_by_less_than_the_lag_hide_nothing(crm: SandboxCrm) -> None:
+    async def scene() -> None:
+        triggerer = Triggerer(Store())
+        triggerer.start(trigger(), "leads")
+        await triggerer.live(20)
+        made = add_at(crm, 25)
+        made += add(crm)
+        await triggerer.live(10)
+        made += add_at(crm, -20)
+        crm.sent.clear()
+        await triggerer.live(100)
+        assert sorted(triggerer.ids()) == sorted(made)
+        assert len(crm.sent) <= 30
+        await triggerer.kill()
+
+    in_its_own_time(scene())
+
+
+def test_a_record_that_a_clock_ahead_stamped_hides_none_of_a_clock_that_is_right(crm: SandboxCrm) -> None:
+    async def scene() -> None:
+        triggerer = Triggerer(Store())
+        triggerer.start(trigger(where=[equals("source", "Call")]), "leads")
+        await triggerer.live(20)
+        add_at(crm, 55, source="Email")
+        await triggerer.live(10)
+        made = add(crm, source="Call")
+        await triggerer.live(10)
+        assert triggerer.ids() == made
+        await triggerer.kill()
+
+    in_its_own_time(scene())
+
+
 # -- bad input ----------------------------------------------------------------------------------------------------
 
 
@@ -184,6 +280,18 @@ def test_airflow_knows_a_watcher_again_that_it_reads_back_from_its_database(watc
     kept = Trigger._decrypt_kwargs(Trigger.encrypt_kwargs(encoded["kwargs"]))
     assert watcher.hash(encoded["classpath"], encoded["kwargs"]) == watcher.hash(encoded["classpath"], kept)
     assert type(watcher)(**kept).serialize() == watcher.serialize()
+
+
+@pytest.mark.parametrize(
+    "given", [{"event": "deleted"}, {"batch_size": 0}, {"poll_interval": 0.5}, {"lag": -1}, {"where": "no JSON"}]
+)
+def test_a_stored_trigger_whose_arguments_are_none_is_refused_in_the_way_the_triggerer_survives(
+    given: dict[str, Any],
+) -> None:
+    with pytest.raises(TypeError):
+        trigger(**given)
+    with pytest.raises(TypeError):
+        EspoStreamEventTrigger(stream="all")
 
 
 def test_where_items_that_are_none_are_refused_in_the_dag_file() -> None:
