@@ -244,14 +244,17 @@ async def aset_variable(key: str, value: str) -> None:
 def hook_lineage_collector() -> Any:
     """Return what collects the lineage of hooks, ``None`` where nobody reads it.
 
-    It is read when a task ends. In a process that runs no tasks to ask for it would load all plugins there are.
-    ``airflow.sdk.lineage`` came with 3.2; before, it was in Airflow's core only.
+    It is read when a task ends. Elsewhere, as in a triggerer, it would only grow, and to ask for it would load all
+    plugins there are. ``airflow.sdk.lineage`` came with 3.2; before, it was in Airflow's core only.
     """
-    import importlib
-    import sys
+    from airflow.sdk import get_current_context
 
-    if not hasattr(sys.modules.get("airflow.sdk.execution_time.task_runner"), "SUPERVISOR_COMMS"):
+    try:
+        get_current_context()
+    except RuntimeError:
         return None
+    import importlib
+
     lineage: Any
     try:
         lineage = importlib.import_module("airflow.sdk.lineage")
@@ -259,3 +262,10 @@ def hook_lineage_collector() -> Any:
         lineage = importlib.import_module("airflow.lineage.hook")
     collector = lineage.get_hook_lineage_collector()
     return None if isinstance(collector, lineage.NoOpCollector) else collector
+
+
+def redacted(text: str) -> str:
+    """Return a text with ``***`` in place of the secrets that Airflow knows of, as its logs have it."""
+    from airflow.sdk.log import redact  # type: ignore[attr-defined]
+
+    return str(redact(text))

@@ -140,6 +140,11 @@ FORM_FIELDS: Sequence[FormField] = (
         "Act as user",
         "User name on whose behalf to work. Only for administrators, with basic or token.",
     ),
+    FormField(
+        "web_url",
+        "URL for people",
+        "Where people open EspoCRM, for links, if workers reach it under another address than the site URL.",
+    ),
 )
 
 # ``schema`` is hidden because it confuses: scheme and sub-path belong to the site URL. It is still honoured,

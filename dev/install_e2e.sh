@@ -7,10 +7,8 @@ missing=()
 compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || missing+=(postgresql)
 command -v chromium >/dev/null || missing+=(chromium)
 command -v chromedriver >/dev/null || missing+=(chromium-driver)
-if [ "$(id -u)" -eq 0 ]; then
-  # PostgreSQL refuses to run as root: the test needs a way to be somebody else.
-  command -v runuser >/dev/null || missing+=(util-linux)
-fi
+# Services end with the test, however it ends; and PostgreSQL refuses to run as root.
+command -v setpriv >/dev/null || missing+=(util-linux)
 [ "${#missing[@]}" -eq 0 ] && exit 0
 
 cannot() {

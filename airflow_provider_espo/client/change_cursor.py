@@ -82,16 +82,20 @@ class ChangeCursor:
         """
         return self.known.get(str(record["id"])) != str(record[attribute])
 
-    def after(self, records: Sequence[Record], attribute: str, lag: float, *, finished: bool) -> Self:
+    def after(
+        self, records: Sequence[Record], attribute: str, lag: float, *, finished: bool, now: str | None = None
+    ) -> Self:
         """Return the place after a page of changes.
 
         :param records: all records of the page, the oldest first, with their ids and the attribute.
         :param attribute: ``createdAt`` or ``modifiedAt``.
         :param lag: seconds that the next look will go back.
         :param finished: whether the look has come to its end; otherwise the next one goes on behind these records.
+        :param now: the server's clock. What bears a later stamp is remembered, and the place stays where others will
+            come: there are records from clocks that go wrong.
         """
         found = {str(record["id"]): str(record[attribute]) for record in records}
-        at = max([self.at, *found.values()])
+        at = max([self.at, *(stamp for stamp in found.values() if now is None or stamp <= now)])
         since = type(self)(at).look_from(lag)
         kept = {key: stamp for key, stamp in {**self.known, **found}.items() if stamp >= since}
         if len(kept) > MOST_KNOWN:

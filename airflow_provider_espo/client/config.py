@@ -27,7 +27,7 @@ from airflow_provider_espo.client.config_values import (
     read_text,
     refuse,
 )
-from airflow_provider_espo.client.site_url import build_site_url
+from airflow_provider_espo.client.site_url import build_site_url, read_web_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,6 +84,7 @@ EXTRA_NAMES: tuple[str, ...] = (
     "portal_id",
     "hmac_digest",
     "act_as",
+    "web_url",
 )
 
 
@@ -110,6 +111,8 @@ class ClientConfig:
     :param portal_id: id of the portal to work in, for users of a portal.
     :param hmac_digest: form of the HMAC signature.
     :param act_as: user name on whose behalf an administrator works.
+    :param web_url: where people open EspoCRM, if that is not ``site_url``; no request goes there.
+    :param max_server_wait: longest wait in seconds that a server may ask for before a request is sent again.
     :param user_agent: ``User-Agent`` of all requests.
     :param unknown_extras: names in the connection's extra that mean nothing here.
     """
@@ -133,6 +136,8 @@ class ClientConfig:
     portal_id: str | None = None
     hmac_digest: HmacDigest = HmacDigest.RAW
     act_as: str | None = None
+    web_url: str | None = None
+    max_server_wait: float = 120.0
     user_agent: str = ""
     unknown_extras: tuple[str, ...] = ()
 
@@ -184,6 +189,7 @@ class ClientConfig:
             portal_id=read_text("portal_id", given.get("portal_id")),
             hmac_digest=HmacDigest(read_choice("hmac_digest", given.get("hmac_digest"), HmacDigest, HmacDigest.RAW)),
             act_as=read_text("act_as", given.get("act_as")),
+            web_url=read_web_url(read_text("web_url", given.get("web_url"))),
             user_agent=read_text("user_agent", user_agent) or "",
             unknown_extras=unknown,
             **numbers,

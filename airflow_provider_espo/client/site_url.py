@@ -48,6 +48,21 @@ def build_site_url(host: str | None, schema: str | None = None, port: int | str 
     return f"{scheme}://{authority}{path or ''}"
 
 
+def read_web_url(url: str | None) -> str | None:
+    """Read the address under which people open the site, where it is not the one that requests are sent to.
+
+    :param url: as the site URL in the host field.
+    :raises EspoConfigError: not such an address.
+    """
+    if url is None:
+        return None
+    try:
+        return build_site_url(url)
+    except EspoConfigError as error:
+        error.message = f"web_url: {error.message}"
+        raise
+
+
 def read_port(port: int | str | None) -> int | None:
     """Read a TCP port, ``None`` for the scheme's own.
 

@@ -63,7 +63,7 @@ def new_state(config: ClientConfig) -> ClientState:
     """Return a state of its own, shared with nobody."""
     return ClientState(
         config=config,
-        retry=RetryPolicy(max_retries=config.max_retries),
+        retry=RetryPolicy(max_retries=config.max_retries, max_server_wait=config.max_server_wait),
         budget=RequestBudget(config.requests_per_second),
     )
 

@@ -47,4 +47,4 @@ def jobs_page(config: ClientConfig) -> str:
 
 def _page(config: ClientConfig, fragment: str) -> str:
     portal = f"/portal/{config.portal_id}" if config.portal_id else ""
-    return f"{config.site_url}{portal}/#{fragment}"
+    return f"{config.web_url or config.site_url}{portal}/#{fragment}"

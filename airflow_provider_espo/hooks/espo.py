@@ -6,8 +6,9 @@ What the methods do stands in ``airflow_provider_espo.client.operations``; both 
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, closing
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -40,6 +41,7 @@ class _ConnectionType:
     hook_name = "EspoCRM"
 
     espo_conn_id: str
+    at_most: Mapping[str, float]
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -55,9 +57,15 @@ class _ConnectionType:
 
         return connection_form.widgets()
 
+    @cached_property
+    def _lineage(self) -> HookLineage:
+        from airflow_provider_espo.hooks.lineage import HookLineage
+
+        return HookLineage(self)
+
     def __getstate__(self) -> dict[str, Any]:
         # An operator is copied and pickled with its hook: the copy connects anew, and no secret goes along.
-        return {"espo_conn_id": self.espo_conn_id}
+        return {"espo_conn_id": self.espo_conn_id, "at_most": self.at_most}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -70,15 +78,23 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
     logs in (``auth_method`` ``token``).
 
     :param espo_conn_id: id of the Airflow connection, of type *EspoCRM*.
+    :param at_most: settings that are not to be exceeded, whatever the connection says, such as ``{"timeout": 10}``.
     """
 
     # Airflow 3.1 looks for these two in the class itself, and not in what it inherits.
     get_ui_field_behaviour = _ConnectionType.get_ui_field_behaviour
     get_connection_form_widgets = _ConnectionType.get_connection_form_widgets
 
-    def __init__(self, espo_conn_id: str = _ConnectionType.default_conn_name, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        espo_conn_id: str = _ConnectionType.default_conn_name,
+        *,
+        at_most: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.espo_conn_id = espo_conn_id
+        self.at_most = at_most or {}
         self._config: ClientConfig | None = None
         self._client: EspoClient | None = None
         self._masked_token: str | None = None
@@ -93,7 +109,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         with self._lock:
             if self._config is None:
                 connection, extra = compat.get_connection(self.espo_conn_id)
-                config, secrets = _config(connection, extra)
+                config, secrets = _config(connection, extra, self.at_most)
                 compat.mask(list(secrets))
                 if hint := config.unknown_extras_hint():
                     self.log.warning("%s", hint)
@@ -104,12 +120,6 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
     def known_config(self) -> ClientConfig | None:
         """Settings of the connection if they were read already: Airflow is not asked."""
         return self._config
-
-    @cached_property
-    def _lineage(self) -> HookLineage:
-        from airflow_provider_espo.hooks.lineage import HookLineage
-
-        return HookLineage(self)
 
     @property
     def client(self) -> EspoClient:
@@ -143,7 +153,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         """
         client = self.client
         try:
-            return client.run(self._lineage.watched(operation))
+            return client.run(self._lineage.watched(operation, client.state.config))
         finally:
             self._mask_token(client)
 
@@ -154,7 +164,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
         """
         client = self.client
-        with closing(client.iterate(self._lineage.watched(stream))) as items:  # type: ignore[type-var]
+        with closing(client.iterate(self._lineage.watched(stream, client.state.config))) as items:  # type: ignore[type-var]
             for item in items:
                 self._mask_token(client)
                 yield item
@@ -168,7 +178,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         :param max_workers: how many at a time; by default the connection's.
         """
         client = self.client
-        watched = (self._lineage.watched(operation) for operation in operations)
+        watched = (self._lineage.watched(operation, client.state.config) for operation in operations)
         with closing(client.run_many(watched, max_workers)) as results:  # type: ignore[type-var]
             for result in results:
                 self._mask_token(client)
@@ -226,11 +236,19 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
     client, which the last one closes.
 
     :param espo_conn_id: id of the Airflow connection, of type *EspoCRM*.
+    :param at_most: settings that are not to be exceeded, whatever the connection says, such as ``{"timeout": 10}``.
     """
 
-    def __init__(self, espo_conn_id: str = _ConnectionType.default_conn_name, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        espo_conn_id: str = _ConnectionType.default_conn_name,
+        *,
+        at_most: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.espo_conn_id = espo_conn_id
+        self.at_most = at_most or {}
         self._client: EspoAsyncClient | None = None
         self._masked_token: str | None = None
 
@@ -245,7 +263,7 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
             # The HTTP library is imported off the loop: it takes longer than a loop may be held up.
             aio_shared = await asyncio.to_thread(_aio_shared)
             connection, extra = await compat.aget_connection(self.espo_conn_id)
-            config, secrets = _config(connection, extra)
+            config, secrets = _config(connection, extra, self.at_most)
             await compat.amask(list(secrets))
             await asyncio.to_thread(config.check_files)
             # Another coroutine may have been here meanwhile.
@@ -267,7 +285,7 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         """
         client = await self.get_async_conn()
         try:
-            return await client.run(operation)
+            return await client.run(self._lineage.watched(operation, client.state.config))
         finally:
             await self._mask_token(client)
 
@@ -278,7 +296,8 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         :raises EspoError: see :mod:`airflow_provider_espo.exceptions`.
         """
         client = await self.get_async_conn()
-        async with aclosing(client.iterate(stream)) as items:  # type: ignore[type-var]
+        watched = self._lineage.watched(stream, client.state.config)
+        async with aclosing(client.iterate(watched)) as items:  # type: ignore[type-var]
             async for item in items:
                 await self._mask_token(client)
                 yield item
@@ -292,7 +311,8 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         :param max_workers: how many at a time; by default the connection's.
         """
         client = await self.get_async_conn()
-        async with aclosing(client.run_many(operations, max_workers)) as results:  # type: ignore[type-var]
+        watched = (self._lineage.watched(operation, client.state.config) for operation in operations)
+        async with aclosing(client.run_many(watched, max_workers)) as results:  # type: ignore[type-var]
             async for result in results:
                 await self._mask_token(client)
                 yield result
@@ -316,7 +336,9 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
             self._masked_token = token
 
 
-def _config(connection: Connection, extra: dict[str, Any]) -> tuple[ClientConfig, list[str]]:
+def _config(
+    connection: Connection, extra: dict[str, Any], at_most: Mapping[str, float]
+) -> tuple[ClientConfig, list[str]]:
     """Settings of a connection, and the secrets in them."""
     from airflow_provider_espo.client.config import ClientConfig, secrets_of
 
@@ -329,7 +351,11 @@ def _config(connection: Connection, extra: dict[str, Any]) -> tuple[ClientConfig
         extra=extra,
         user_agent=f"airflow-provider-espo/{__version__} apache-airflow/{compat.airflow_version()}",
     )
-    return config, secrets_of(config)
+    bounded: dict[str, Any] = {}
+    for name, bound in at_most.items():
+        value = getattr(config, name)
+        bounded[name] = bound if value is None else min(value, bound)
+    return replace(config, **bounded), secrets_of(config)
 
 
 def _token_secrets(config: ClientConfig, token: str) -> list[Any]:
@@ -339,6 +365,7 @@ def _token_secrets(config: ClientConfig, token: str) -> list[Any]:
 
 
 def _aio_shared() -> Any:
+    import airflow_provider_espo.hooks.lineage  # noqa: F401 - not on the loop, when it is first wanted
     from airflow_provider_espo.client import aio_shared
 
     return aio_shared

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_espo import compat
@@ -12,9 +14,11 @@ from airflow_provider_espo.client.state import shared_state
 from airflow_provider_espo.client.touched import Touched, watched
 
 if TYPE_CHECKING:
-    from airflow_provider_espo.hooks.espo import EspoHook
+    from airflow_provider_espo.client.config import ClientConfig
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class HookLineage:
@@ -23,33 +27,41 @@ class HookLineage:
     :param hook: the hook.
     """
 
-    def __init__(self, hook: EspoHook) -> None:
+    def __init__(self, hook: object) -> None:
         self._hook = hook
-        self._collector = compat.hook_lineage_collector()
         self._told: set[tuple[str, bool]] = set()
         self._lock = threading.Lock()
 
-    def watched(self, operation: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+    def watched(self, operation: Generator[Any, Any, T], config: ClientConfig) -> Generator[Any, Any, T]:
         """Return an operation that does the same and is reported; as it is where nobody collects.
 
         :param operation: an operation or a stream.
+        :param config: settings of the hook's connection.
         """
-        return operation if self._collector is None else watched(operation, self._report)
+        collector = compat.hook_lineage_collector()
+        return operation if collector is None else watched(operation, partial(self._report, collector, config))
 
-    def _report(self, seen: Iterable[Touched]) -> None:
-        for one in seen:
-            entity_type = self._entity_type(one)
-            with self._lock:
-                if entity_type is None or (entity_type, one.writes) in self._told:
-                    continue
-                self._told.add((entity_type, one.writes))
-            uri = asset_uri(self._hook.config.site_url, entity_type)
-            tell = self._collector.add_output_asset if one.writes else self._collector.add_input_asset
-            tell(context=self._hook, uri=uri)
+    def _report(self, collector: Any, config: ClientConfig, seen: Iterable[Touched]) -> None:
+        try:
+            for one in seen:
+                if (entity_type := _entity_type(config, one)) is not None:
+                    self._tell(collector, config, entity_type, one.writes)
+        except Exception:
+            # What was asked for is done: it must not look as if it were not.
+            log.warning("Hook lineage could not be told what was read and written", exc_info=True)
 
-    def _entity_type(self, one: Touched) -> str | None:
-        if one.link is None:
-            return one.entity_type
-        schema = shared_state(self._hook.config).schemas.get(one.entity_type)
-        link = None if schema is None else schema.links.get(one.link)
-        return None if link is None else link.entity_type
+    def _tell(self, collector: Any, config: ClientConfig, entity_type: str, writes: bool) -> None:
+        with self._lock:
+            if (entity_type, writes) in self._told:
+                return
+            self._told.add((entity_type, writes))
+        tell = collector.add_output_asset if writes else collector.add_input_asset
+        tell(context=self._hook, uri=asset_uri(config.site_url, entity_type))
+
+
+def _entity_type(config: ClientConfig, one: Touched) -> str | None:
+    if one.link is None:
+        return one.entity_type
+    schema = shared_state(config).schemas.get(one.entity_type)
+    link = None if schema is None else schema.links.get(one.link)
+    return None if link is None else link.entity_type

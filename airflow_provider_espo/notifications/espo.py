@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseNotifier
 
+from airflow_provider_espo import compat
 from airflow_provider_espo.notifications.happening import Happening
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import DAG, Context
 
     from airflow_provider_espo.client.state import ClientState
     from airflow_provider_espo.client.wire import Operation, Record
 
 
+#: How long to wait for a CRM that is down. A notifier holds up a worker's slot, or in the DAG processor a file, which
+#: Airflow gives up after 50 seconds.
+_PATIENCE: Mapping[str, float] = {"connect_timeout": 5, "timeout": 10, "max_retries": 2, "max_server_wait": 5}
+
+
 class _EspoNotifier(BaseNotifier):
-    """What the notifiers share: the same on a worker, in the DAG processor and in the triggerer."""
+    """What the notifiers share: the same on a worker, in the DAG processor and in the triggerer.
+
+    Texts are sent as Airflow's logs have them: what a template brings, such as ``{{ exception }}``, may hold a secret.
+    """
 
     def __init__(self, *, espo_conn_id: str = "espo_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -36,6 +45,14 @@ class _EspoNotifier(BaseNotifier):
         """Notify, from an event loop."""
         return super(_EspoNotifier, copy.copy(self)).__await__()
 
+    def get_template_env(self, dag: DAG | None = None) -> Any:
+        """Return what renders the templates.
+
+        :param dag: the DAG, whose macros and filters templates may use.
+        """
+        # The callback of a run in dag.test() of Airflow 3.3 has a form of its DAG that cannot render.
+        return super().get_template_env(dag if hasattr(dag, "get_template_env") else None)
+
     def notify(self, context: Context) -> None:
         """Notify from a worker or the DAG processor.
 
@@ -43,7 +60,7 @@ class _EspoNotifier(BaseNotifier):
         """
         from airflow_provider_espo.hooks.espo import EspoHook
 
-        with EspoHook(self.espo_conn_id) as hook:
+        with EspoHook(self.espo_conn_id, at_most=_PATIENCE) as hook:
             self._tell(hook.run(self.operation(hook.state, Happening.of(context))))
 
     async def async_notify(self, context: Context) -> None:
@@ -53,7 +70,7 @@ class _EspoNotifier(BaseNotifier):
         """
         from airflow_provider_espo.hooks.espo import EspoAsyncHook
 
-        async with EspoAsyncHook(self.espo_conn_id) as hook:
+        async with EspoAsyncHook(self.espo_conn_id, at_most=_PATIENCE) as hook:
             self._tell(await hook.run(self.operation(await hook.ready(), Happening.of(context))))
 
     def operation(self, state: ClientState, happening: Happening) -> Operation[Record]:
@@ -130,7 +147,7 @@ class EspoStreamNotifier(_EspoNotifier):
 
         return post_note(
             state,
-            self.post or _as_post(happening),
+            compat.redacted(self.post or _as_post(happening)),
             entity_type=self.entity_type,
             record_id=self.record_id,
             user_ids=self.user_ids,
@@ -186,6 +203,9 @@ class EspoRecordNotifier(_EspoNotifier):
         text = "\n".join(f"{name}: {value}" for name, value in happening.details)
         # The longest name that EspoCRM's own entity types take.
         attributes = {"name": happening.subject[:149], "description": text, **(self.attributes or {})}
+        attributes = {
+            name: compat.redacted(value) if isinstance(value, str) else value for name, value in attributes.items()
+        }
         return create_marked(
             state, self.entity_type, attributes, marker=happening.marker, marker_field=self.marker_field
         )

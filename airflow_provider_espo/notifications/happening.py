@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+#: In words, by the state that a task instance has while the callback runs.
+_NO_FAILURES = {"running": "started", "success": "succeeded", "skipped": "was skipped"}
+
 
 @dataclass(frozen=True)
 class Happening:
@@ -56,13 +59,15 @@ class Happening:
             return cls(what=ended, occasion=f"run {started and started.astimezone(UTC).isoformat()}", **known)
         error = context.get("exception")
         index = _part(ti, "map_index")
+        what = _state_in_words(ti, error)
+        # Clearing a task moves max_tries, a retry does not. That it began or went well hides no failure.
+        occasion = f"task {_part(ti, 'max_tries') or 0}" + ("" if what.startswith("failed") else f" {what}")
         return cls(
-            what=_state_in_words(ti, error),
+            what=what,
             task_id=str(ti.task_id),
             map_index=index if isinstance(index, int) and index >= 0 else None,
             try_number=_part(ti, "try_number"),
-            # Clearing a task moves max_tries, a retry does not.
-            occasion=f"task {_part(ti, 'max_tries') or 0}",
+            occasion=occasion,
             error=type(error).__name__ if isinstance(error, BaseException) else None,
             log_url=_log_url(ti),
             **known,
@@ -113,8 +118,8 @@ def _moment(value: Any) -> datetime | None:
 
 def _state_in_words(ti: Any, error: object) -> str:
     state = str(_part(_part(ti, "state"), "value") or _part(ti, "state") or "")
-    if error is None and state in ("success", "skipped"):
-        return {"success": "succeeded", "skipped": "was skipped"}[state]
+    if error is None and state in _NO_FAILURES:
+        return _NO_FAILURES[state]
     return "failed and will be tried again" if state == "up_for_retry" else "failed"
 
 

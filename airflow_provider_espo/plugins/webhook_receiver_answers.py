@@ -15,8 +15,8 @@ class Answer(Enum):
     RECORDED = (200, "recorded")
     #: Something equal was recorded a short while ago. It is done, and EspoCRM must not send it again.
     REPEAT = (200, "repeat")
-    #: No such webhook is known here, or the signature is missing or wrong. One answer for all of them, and one that is
-    #: tried again: the key may be on its way.
+    #: No such webhook is known here, or the signature is missing or wrong. One answer for all of them, so that it does
+    #: not tell which webhooks there are; and one that is tried again: the key may be on its way.
     NOT_SIGNED = (401, "not signed by a known webhook")
     #: No DAG names the asset. Tried again: it may be deployed a minute later.
     NO_ASSET = (404, "no such asset")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import traceback
 from pathlib import Path
@@ -59,13 +60,11 @@ class _Receiver:
             log.info("A delivery was refused: it has no signature of EspoCRM")
             return Answer.NOT_SIGNED
         try:
-            # The webhook is looked for first: of those who do not know one, no body is kept in memory.
-            webhook = await run_in_threadpool(find_webhook, claim.webhook_id)
-            if webhook is None:
-                log.warning("A delivery was refused: webhook %s is not known here", claim.webhook_id)
-                return Answer.NOT_SIGNED
+            webhook = await self._find(claim.webhook_id)
             async with asyncio.timeout(READ_SECONDS):
-                body = await self._read(request)
+                body = await self._read(request, keep=webhook is not None)
+            if webhook is None:
+                return Answer.NOT_SIGNED
             return await run_in_threadpool(self._record, claim, webhook, body)
         except _TooBig:
             log.error(
@@ -84,17 +83,37 @@ class _Receiver:
             log.error("A delivery of webhook %s could not be recorded: %s", claim.webhook_id, _told(error))
             return Answer.UNAVAILABLE
 
-    async def _read(self, request: Request) -> bytes:
-        """Read the body as far as it may go."""
+    async def _find(self, webhook_id: str) -> WebhookSecret | None:
+        """Return what is kept of a webhook, ``None`` where no signature of it could be checked."""
+        try:
+            webhook = await run_in_threadpool(find_webhook, webhook_id)
+        except UnusableVariable as error:
+            log.error("A delivery of webhook %s is refused: %s", webhook_id, error)
+            return None
+        if webhook is None:
+            log.warning("A delivery is refused: webhook %s is not known here", webhook_id)
+        return webhook
+
+    async def _read(self, request: Request, *, keep: bool) -> bytes:
+        """Read the body as far as it may go.
+
+        :param keep: whether the sender names a webhook that is known. Of others the body is read as well, so that the
+            answer does not tell which are known, neither by what it says nor by when it comes; but not kept in memory.
+        """
         limit = self._settings.max_body_bytes
         said = request.headers.get("content-length", "")
         if said.isascii() and said.isdigit() and (len(said) > 18 or int(said) > limit):
             raise _TooBig
-        body = bytearray()
+        body, size, unkept = bytearray(), 0, hashlib.sha256()
         async for chunk in request.stream():
-            if len(body) + len(chunk) > limit:
+            size += len(chunk)
+            if size > limit:
                 raise _TooBig
-            body += chunk
+            if keep:
+                body += chunk
+            else:
+                # What checking the signature would take.
+                unkept.update(chunk)
         return bytes(body)
 
     def _record(self, claim: Claim, webhook: WebhookSecret, body: bytes) -> Answer:

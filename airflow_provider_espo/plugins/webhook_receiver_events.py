@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, select, update
 
 from airflow_provider_espo.client.asset_uri import asset_uri
+from airflow_provider_espo.client.operations.webhooks import check_event
 from airflow_provider_espo.client.webhook_secret import WebhookSecret, variable_name
 from airflow_provider_espo.plugins.webhook_receiver_answers import Answer
 
 if TYPE_CHECKING:
     from airflow.models.asset import AssetModel
     from sqlalchemy.orm import Session
-
-log = logging.getLogger(__name__)
 
 
 class UnusableVariable(Exception):
@@ -50,8 +49,9 @@ class Changes:
 
         :raises UnusableVariable: the webhook's event or site is none.
         """
-        entity_type, _, event = webhook.event.partition(".")
         try:
+            check_event(webhook.event)
+            entity_type, _, event = webhook.event.partition(".")
             uri = asset_uri(webhook.site_url, entity_type)
         except ValueError as error:
             raise UnusableVariable(f"Event or site_url in the Variable of webhook {webhook_id} is none") from error
@@ -79,7 +79,7 @@ def find_webhook(webhook_id: str) -> WebhookSecret | None:
     from airflow.models import Variable
 
     name = variable_name(webhook_id)
-    text = Variable.get(name, default_var=None)
+    text = Variable.get(name, default_var=None, **_of_team(name))
     if text is None:
         # Airflow goes on to its next secrets backend when one fails, and then says that there is no such Variable.
         _ask_database()
@@ -88,6 +88,20 @@ def find_webhook(webhook_id: str) -> WebhookSecret | None:
     if webhook is None:
         raise UnusableVariable(f"The Variable {name} holds something else than a webhook's secret")
     return webhook
+
+
+def _of_team(name: str) -> dict[str, Any]:
+    """Name the team that a Variable belongs to, as Airflow finds it under no other; nothing where there are no teams.
+
+    What a task of a team's DAG stores belongs to the team (3.2 and later).
+    """
+    from airflow.configuration import conf
+    from airflow.models import Variable
+
+    if "team_name" not in signature(Variable.get).parameters or not conf.getboolean("core", "multi_team"):
+        return {}
+    team = Variable.get_team_name(name)
+    return {} if team is None else {"team_name": team}
 
 
 def _ask_database() -> None:

@@ -101,7 +101,7 @@ def attributes_of(entity_def: EntityDef, entity_defs: Mapping[str, EntityDef]) -
     :param entity_defs: all types; the names of linked records depend on them
     """
     yield AttributeDef("id", "id", "id", expression='{t}."id"')
-    yield AttributeDef("deleted", "bool", "deleted", expression='{t}."deleted"', orderable=False)
+    yield AttributeDef("deleted", "bool", "deleted", expression='{t}."deleted"')
     for field_def in entity_def.fields.values():
         yield from MAKERS.get(field_def.type, plain_attributes)(Owner(field_def, entity_def, entity_defs))
     for link in entity_def.links.values():
@@ -126,14 +126,14 @@ def stored(name: str, kind: AttributeKind, field_name: str, link: str | None = N
 
 def without_value(name: str, kind: AttributeKind, field_name: str) -> AttributeDef:
     """An attribute that is known but never has a value from the database."""
-    return AttributeDef(name, kind, field_name, "none", orderable=False, in_list=False)
+    return AttributeDef(name, kind, field_name, "none", in_list=False)
 
 
 def loaded(
     name: str, kind: AttributeKind, field_name: str, source: AttributeSource, link: str | None = None
 ) -> AttributeDef:
     """An attribute that is loaded for one record at a time."""
-    return AttributeDef(name, kind, field_name, source, link, orderable=False, in_list=False)
+    return AttributeDef(name, kind, field_name, source, link, in_list=False)
 
 
 def nothing(owner: Owner) -> Iterator[AttributeDef]:
@@ -145,12 +145,11 @@ def plain_attributes(owner: Owner) -> Iterator[AttributeDef]:
     """Fields with one attribute of the same name."""
     field_def, name = owner.field_def, owner.name
     kind = ATTRIBUTE_KINDS[field_def.type] or "varchar"
-    orderable = "orderDisabled" not in field_def.flags
     if expression := field_def.extra.get("sql"):
-        yield AttributeDef(name, kind, name, "sql", expression=expression, orderable=orderable)
+        yield AttributeDef(name, kind, name, "sql", expression=expression)
     elif middle := middle_column(name, owner.entity_def):
         link_name, column = middle
-        yield AttributeDef(name, kind, name, "middle", link_name, column, orderable=False, in_list=False)
+        yield AttributeDef(name, kind, name, "middle", link_name, column, in_list=False)
     elif field_def.not_storable:
         yield without_value(name, kind, name)
     else:
@@ -160,7 +159,6 @@ def plain_attributes(owner: Owner) -> Iterator[AttributeDef]:
             name,
             expression=f"{{t}}.{quoted(name)}",
             max_length=field_def.max_length,
-            orderable=orderable,
             in_list="internal" not in field_def.flags,
         )
 

@@ -197,7 +197,6 @@ class AttributeDef:
     :param link: link for ``foreign``, ``hasOne``, ``middle`` and the ``link*`` sources
     :param foreign: attribute of the other type (``foreign``) or column of the middle table (``middle``)
     :param expression: SQL with ``{t}`` for the alias of the row's table; None if the value cannot be computed in SQL
-    :param orderable: whether a list may be ordered by it
     :param in_list: whether it comes in a list for which no ``select`` is given
     """
 
@@ -209,7 +208,6 @@ class AttributeDef:
     foreign: str | None = None
     expression: str | None = None
     max_length: int | None = None
-    orderable: bool = True
     in_list: bool = True
 
     @property

@@ -123,7 +123,6 @@ class Context:
     user: CurrentUser
     params: Mapping[str, str]
     token: str | None = None
-    reply_headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def body(self) -> dict[str, Any]:

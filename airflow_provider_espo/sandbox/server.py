@@ -72,7 +72,6 @@ class SandboxServer:
         faults: Iterable[Fault] = (),
         request_log: RequestLog | None = None,
     ) -> None:
-        self._host = host
         self._request_log = request_log
         self._socket = bound_socket(host, port)
         try:

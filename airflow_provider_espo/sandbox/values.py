@@ -38,7 +38,6 @@ NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 TRIMMED_TYPES = frozenset({"varchar", "personName", "url", "email"})
 LIST_TYPES = frozenset({"array", "multiEnum", "checklist", "urlMultiple"})
 DEFAULT_MAX_LENGTH = 255
-TYPES_WITH_LENGTH = frozenset({"varchar", "enum", "url", "text", "password"})
 
 
 def cast(value: Any, attribute: AttributeDef, field_def: FieldDef | None) -> Any:

@@ -191,7 +191,8 @@ class Webhooks:
         """End the thread, after the request that is under way. What waits stays in the database."""
         self._stopping.set()
         self._wake.set()
-        if self._thread is not None:
+        # It is not alive if the sandbox was interrupted just as it was to start.
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join()
             self._thread = None
 

@@ -50,7 +50,7 @@ def find_deletions(
     :raises EspoError: what EspoCRM answered, or what could not be stored.
     """
     from airflow_provider_espo.client.dataset.entries import FileEntry
-    from airflow_provider_espo.client.dataset.formats import GzipStream
+    from airflow_provider_espo.client.dataset.text_files import GzipStream
     from airflow_provider_espo.client.incremental import Seen
 
     come_upon = Seen(lines_of(layout.folder, new.name))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.wire import Operation
     from airflow_provider_espo.hooks.espo import EspoHook
     from airflow_provider_espo.transfers.sql_table import Target
-
-log = logging.getLogger(__name__)
 
 DeletedRows = Literal["ignore", "mark", "remove"]
 

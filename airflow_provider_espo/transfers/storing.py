@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from airflow_provider_espo.client.column_types.columns import Column
     from airflow_provider_espo.client.dataset.entries import FileEntry
     from airflow_provider_espo.client.dataset.folder import Folder, NewFile
-    from airflow_provider_espo.client.dataset.formats import FileFormat, GzipStream
+    from airflow_provider_espo.client.dataset.formats import FileFormat
     from airflow_provider_espo.client.dataset.names import FileNames
     from airflow_provider_espo.client.dataset.progress import Progress
+    from airflow_provider_espo.client.dataset.text_files import GzipStream
     from airflow_provider_espo.client.extraction import Page, Part
     from airflow_provider_espo.client.incremental import Seen, Window
 
@@ -235,7 +236,7 @@ class _Lines:
 
     def write(self, number: int, lines: Sequence[bytes]) -> None:
         """Add lines; the first ones begin the file of this number."""
-        from airflow_provider_espo.client.dataset.formats import GzipStream
+        from airflow_provider_espo.client.dataset.text_files import GzipStream
 
         if not lines:
             return
@@ -287,7 +288,7 @@ def joined(folder: Folder, name: str, lines: Mapping[str, int]) -> FileEntry:
 
     from airflow_provider_espo.client.bodies import BLOCK_SIZE
     from airflow_provider_espo.client.dataset.entries import FileEntry
-    from airflow_provider_espo.client.dataset.formats import GzipStream
+    from airflow_provider_espo.client.dataset.text_files import GzipStream
 
     with folder.open_new(name) as file:
         for one in lines:

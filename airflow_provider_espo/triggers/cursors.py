@@ -1,17 +1,20 @@
 """Where an event trigger keeps its place, so that a restart of the triggerer loses nothing.
 
 In Airflow's asset state store (3.3 and later), with every asset that the trigger watches: equal watchers of several
-assets are one trigger to Airflow, and an asset may go. Elsewhere in an Airflow variable.
+assets are one trigger to Airflow, and an asset may go. Elsewhere in Airflow variables.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_espo import compat
+
+log = logging.getLogger(__name__)
 
 
 class CursorStore:
@@ -19,23 +22,37 @@ class CursorStore:
 
     :param class_path: of the trigger.
     :param identity: what is watched; another filter has a place of its own.
+    :param arguments: all there are. Variables are not of an asset: triggers that differ in nothing but how often they
+        look would overwrite each other's place there.
     :param asset_state_store: what the triggerer gave the trigger.
     """
 
-    def __init__(self, class_path: str, identity: Mapping[str, Any], asset_state_store: Any) -> None:
-        text = json.dumps([class_path, identity], sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    def __init__(
+        self,
+        class_path: str,
+        identity: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        asset_state_store: Any,
+    ) -> None:
+        digest = _digest([class_path, identity])
         self._key = f"espo_cursor_{digest}"
         self._variable = f"espo_watcher_{digest}"
+        self._own_variable = f"{self._variable}_{_digest(arguments)[:8]}"
         self._stores = compat.stores_of_assets(asset_state_store)
 
     def __str__(self) -> str:
-        return f"{len(self._stores)} asset state store(s)" if self._stores else f"the variable {self._variable}"
+        if not self._stores:
+            return f"the variable {self._own_variable}"
+        return f"{self._key} in the state of {len(self._stores)} asset(s)"
 
     async def load(self) -> dict[str, Any] | None:
         """Return what was kept last, ``None`` if nothing was."""
         if not self._stores:
-            text = await compat.aget_variable(self._variable)
+            text = await compat.aget_variable(self._own_variable)
+            if not text and (text := await compat.aget_variable(self._variable)):
+                # A trigger whose interval was changed goes on where it stood with the other one. From here on it has a
+                # place of its own.
+                await compat.aset_variable(self._own_variable, text)
             return _as_dict(json.loads(text)) if text else None
         kept = [_as_dict(await store.aget(self._key)) for store in self._stores]
         # They differ only where writing them was interrupted: the one that stands further back repeats, and loses
@@ -43,11 +60,26 @@ class CursorStore:
         return min((one for one in kept if one is not None), key=lambda one: int(one["count"]), default=None)
 
     async def save(self, kept: Mapping[str, Any]) -> None:
-        """Keep something, with a ``count`` that grows each time."""
+        """Keep something, with a ``count`` that grows each time.
+
+        :raises Exception: it could not be kept anywhere.
+        """
         if not self._stores:
-            await compat.aset_variable(self._variable, json.dumps(dict(kept)))
+            for variable in (self._own_variable, self._variable):
+                await compat.aset_variable(variable, json.dumps(dict(kept)))
+        failed: list[Exception] = []
         for store in self._stores:
-            await store.aset(self._key, dict(kept))
+            try:
+                await store.aset(self._key, dict(kept))
+            except Exception as error:  # an asset that is gone must not keep the others from it
+                log.warning("%s could not be stored with one of %d assets: %s", self._key, len(self._stores), error)
+                failed.append(error)
+        if failed and len(failed) == len(self._stores):
+            raise failed[0]
+
+
+def _digest(what: Any) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _as_dict(value: Any) -> dict[str, Any] | None:

@@ -1,29 +1,45 @@
-"""What event triggers have in common: their place, their batches, and how they wait."""
+"""What event triggers have in common: their arguments, their batches, and how they go round."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from abc import abstractmethod
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_espo.client.errors import EspoError, EspoInputError
+from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.where_check import check_where
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
 from airflow_provider_espo.triggers.cursors import CursorStore
-from airflow_provider_espo.triggers.watching import Feed, FeedProducer, Tick, bell_of
-
-log = logging.getLogger(__name__)
-
-#: Seconds after which an event that was handed to Airflow is taken to be in its database, where it does not say so.
-_STORED_AFTER = 10.0
+from airflow_provider_espo.triggers.failures import with_jitter
+from airflow_provider_espo.triggers.waker import waker_of
+from airflow_provider_espo.triggers.watch import Watch
+from airflow_provider_espo.triggers.watching import Feed, FeedProducer, Tick
 
 _SHORTEST_INTERVAL = 1.0
+
+
+class EspoTriggerArgumentError(EspoInputError, TypeError):
+    """Arguments of a watcher are none.
+
+    To Airflow it is a ``TypeError``: its triggerer ends over any other error of a stored trigger that it makes, as one
+    that an older version of the provider put up with.
+    """
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse arguments by the error that the triggerer survives."""
+    try:
+        yield
+    except EspoInputError as error:
+        raise EspoTriggerArgumentError(error.message, hint=error.hint) from error
+    except ValueError as error:
+        raise EspoTriggerArgumentError(f"An argument is none: {error}") from error
 
 
 def where_text(where: Sequence[Mapping[str, Any]] | None) -> str | None:
@@ -55,9 +71,10 @@ class EspoEventTrigger(BaseEventTrigger):
     def __init__(self, *, espo_conn_id: str, poll_interval: float, batch_size: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or not 1 <= batch_size <= 1000:
-            raise EspoInputError("batch_size is not a whole number from 1 to 1000")
-        if isinstance(poll_interval, bool) or not isinstance(poll_interval, int | float) or poll_interval <= 0:
-            raise EspoInputError("poll_interval is not a number of seconds")
+            raise EspoTriggerArgumentError("batch_size is not a whole number from 1 to 1000")
+        is_number = isinstance(poll_interval, int | float) and not isinstance(poll_interval, bool)
+        if not is_number or not _SHORTEST_INTERVAL <= poll_interval < float("inf"):
+            raise EspoTriggerArgumentError("poll_interval is not a number of seconds from 1 up")
         self.espo_conn_id = espo_conn_id
         self.poll_interval = poll_interval
         self.batch_size = batch_size
@@ -125,111 +142,63 @@ class EspoEventTrigger(BaseEventTrigger):
 
         :param shared_stream: ticks of the feed.
         """
-        bell, failures = bell_of(self.feed().key), bell_of(self.serialize()[0])
-        watch = _Watch(self)
+        watch, waker = self._watch(), waker_of(self.feed().key)
         # The poll may have begun for another trigger long ago.
-        bell.ring()
-        async with EspoAsyncHook(self.espo_conn_id) as hook:
-            async for tick in shared_stream:
-                try:
-                    async for event in watch.new_events(hook):
-                        yield event
-                except EspoError as error:
-                    # The tick is not held up: Airflow fails a trigger that does not come back in time.
-                    bell.ring(after=max(failures.failed(self._title, error), _SHORTEST_INTERVAL))
-                    continue
-                failures.succeeded()
-                if (save := watch.save_of_now()) is not None:
-                    tick.saves.append(save)
-                if watch.again is not None:
-                    bell.ring(watch.again)
+        waker.ask(watch, after=watch.failures.pause_left())
+        try:
+            async with EspoAsyncHook(self.espo_conn_id) as hook:
+                async for tick in shared_stream:
+                    if not watch.is_meant_by(tick):
+                        continue
+                    if (pause := watch.failures.pause_left()) > 0:
+                        waker.ask(watch, after=pause)
+                        continue
+                    try:
+                        new = await watch.look(hook)
+                    except Exception as error:  # Airflow would start it again at once, whatever it was
+                        await hook.close()
+                        # The tick is not held up: Airflow fails a trigger that does not come back in time.
+                        waker.ask(watch, after=watch.look_failed(error))
+                    else:
+                        for event in self._events(new):
+                            yield event
+                        watch.move()
+                        if watch.again is not None:
+                            waker.ask(watch, after=watch.again)
+                    if (save := watch.save_of_now()) is not None:
+                        tick.saves.append((watch, save))
+        finally:
+            waker.forget(watch)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look alone, where Airflow has no acknowledged shared streams.
 
         Nothing says there when an event is in Airflow's database. So a place is stored some seconds later.
         """
-        path, arguments = self.serialize()
-        failures = bell_of((path, json.dumps(arguments, sort_keys=True, default=str)))
-        watch = _Watch(self)
+        watch = self._watch()
         async with EspoAsyncHook(self.espo_conn_id) as hook:
-            if failures.failures.count:
-                await asyncio.sleep(failures.pause(self.poll_interval))
+            await asyncio.sleep(watch.failures.pause_left())
             while True:
-                pause = max(self.poll_interval, _SHORTEST_INTERVAL)
+                pause = self.poll_interval
                 try:
-                    async for event in watch.new_events(hook):
-                        yield event
-                except EspoError as error:
-                    failures.failed(self._title, error)
+                    new = await watch.look(hook)
+                except Exception as error:
+                    await hook.close()
+                    pause = max(pause, watch.look_failed(error))
                 else:
-                    failures.succeeded()
-                    watch.remember_to_save()
-                    pause = pause if watch.again is None else max(watch.again, _SHORTEST_INTERVAL)
-                await watch.save_what_is_stored()
-                await asyncio.sleep(failures.pause(pause))
+                    for event in self._events(new):
+                        yield event
+                    watch.move()
+                    if watch.again is not None:
+                        pause = min(pause, max(watch.again, _SHORTEST_INTERVAL))
+                await watch.rest(with_jitter(pause))
 
-    @property
-    def _title(self) -> str:
-        return f"A look of {type(self).__name__} at {self.feed().key}"
+    def _watch(self) -> Watch:
+        path, arguments = self.serialize()
+        store = CursorStore(path, self.identity(), arguments, getattr(self, "asset_state_store", None))
+        key = json.dumps([path, arguments], sort_keys=True, default=str)
+        return Watch(self, key, f"{type(self).__name__} of {self.feed().key}", store)
 
-
-class _Watch:
-    """A trigger's place and what came of its looks."""
-
-    def __init__(self, trigger: EspoEventTrigger) -> None:
-        self._trigger = trigger
-        path = trigger.serialize()[0]
-        self._store = CursorStore(path, trigger.identity(), getattr(trigger, "asset_state_store", None))
-        self._place: dict[str, Any] | None = None
-        self._count = 0
-        self._waiting: deque[tuple[float, Callable[[], Awaitable[None]]]] = deque()
-        self._changed = False
-        #: In how many seconds to look for what the last look left; ``None`` if it left nothing.
-        self.again: float | None = None
-
-    async def new_events(self, hook: EspoAsyncHook) -> AsyncIterator[TriggerEvent]:
-        """Look once."""
-        place = self._place if self._place is not None else await self._begin(hook)
-        new, place, self.again = await self._trigger.look(hook, place)
-        for start in range(0, len(new), self._trigger.batch_size):
-            yield TriggerEvent(self._trigger.payload(new[start : start + self._trigger.batch_size]))
-        self._changed = self._changed or place != self._place
-        self._place = place
-
-    def save_of_now(self) -> Callable[[], Awaitable[None]] | None:
-        """Return what stores the place as it is now; ``None`` if it did not move."""
-        if not self._changed:
-            return None
-        self._changed = False
-        self._count += 1
-        kept = {"count": self._count, "place": self._place}
-        return lambda: self._store.save(kept)
-
-    def remember_to_save(self) -> None:
-        """Have the place as it is now stored in a while."""
-        if (save := self.save_of_now()) is not None:
-            self._waiting.append((asyncio.get_running_loop().time() + _STORED_AFTER, save))
-
-    async def save_what_is_stored(self) -> None:
-        """Store the place whose events are in Airflow's database by now."""
-        save, now = None, asyncio.get_running_loop().time()
-        while self._waiting and self._waiting[0][0] <= now:
-            save = self._waiting.popleft()[1]
-        if save is not None:
-            await save()
-
-    async def _begin(self, hook: EspoAsyncHook) -> dict[str, Any]:
-        kept = await self._store.load()
-        if kept is not None and isinstance(kept.get("place"), dict):
-            self._count = int(kept["count"])
-            self._place = kept["place"]
-        else:
-            self._place = await self._trigger.first_place(hook)
-            self._changed = True
-            # Stored before anything is new to it: otherwise what comes before the first event is stored would be
-            # lost with the triggerer.
-            if (save := self.save_of_now()) is not None:
-                await save()
-        log.info("Watching %s; the place is kept in %s", self._trigger.feed().key, self._store)
-        return self._place
+    def _events(self, new: Sequence[Mapping[str, Any]]) -> Iterator[TriggerEvent]:
+        for start in range(0, len(new), self.batch_size):
+            yield TriggerEvent(self.payload(new[start : start + self.batch_size]))

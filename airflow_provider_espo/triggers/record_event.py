@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ from airflow_provider_espo.client.operations.changes import (
     ChangeKind,
     changes,
     first_place,
+    later,
     newest_changes,
     stamp_attribute,
 )
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
-from airflow_provider_espo.triggers.events import EspoEventTrigger, where_items, where_text
+from airflow_provider_espo.triggers.events import EspoEventTrigger, refusing, where_items, where_text
 from airflow_provider_espo.triggers.watching import Feed
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class RecordFeed(Feed):
         self._event: ChangeKind = event
         self._attribute = stamp_attribute(event)
         self._lag = lag
-        self._place: ChangeCursor | None = None
+        self._place = ChangeCursor()
+        self._future_from: tuple[str, float] | None = None
 
     @property
     def key(self) -> Hashable:
@@ -52,11 +55,17 @@ class RecordFeed(Feed):
 
     async def has_news(self, hook: EspoAsyncHook) -> bool:
         """Ask once for the newest changes."""
-        place = self._place or ChangeCursor()
+        place, clock, upto = self._place, asyncio.get_running_loop().time, None
+        if self._future_from is not None:
+            # Records from the future would fill the page, and hide what comes now.
+            stamp, asked = self._future_from
+            upto = later(stamp, clock() - asked)
         state = await hook.ready()
-        newest = await hook.run(newest_changes(state, self._entity_type, self._event, place, lag=self._lag))
-        news = any(place.is_new(record, self._attribute) for record in newest)
-        self._place = place.after(newest[::-1], self._attribute, self._lag, finished=True)
+        newest = await hook.run(newest_changes(state, self._entity_type, self._event, place, lag=self._lag, upto=upto))
+        if newest.from_future or upto is not None:
+            self._future_from = newest.near, clock()
+        news = any(place.is_new(record, self._attribute) for record in newest.records)
+        self._place = place.after(newest.records[::-1], self._attribute, self._lag, finished=True, now=newest.now)
         return news
 
 
@@ -100,12 +109,13 @@ class EspoRecordEventTrigger(EspoEventTrigger):
         espo_conn_id: str = "espo_default",
     ) -> None:
         super().__init__(espo_conn_id=espo_conn_id, poll_interval=poll_interval, batch_size=batch_size)
-        if isinstance(lag, bool) or not isinstance(lag, int | float) or lag < 0:
-            raise EspoInputError("lag is not a number of seconds from 0 up")
-        self.attribute = stamp_attribute(event)
+        with refusing():
+            if isinstance(lag, bool) or not isinstance(lag, int | float) or not 0 <= lag < float("inf"):
+                raise EspoInputError("lag is not a number of seconds from 0 up")
+            self.attribute = stamp_attribute(event)
+            self.where = where_items(where)
         self.entity_type = entity_type
         self.event: ChangeKind = event
-        self.where = where_items(where)
         self.primary_filter = primary_filter
         self.bool_filters = bool_filters
         self.text_filter = text_filter

@@ -9,7 +9,7 @@ from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.operations.stream import StreamName, list_notes, new_notes, notes_since, stream_path
 from airflow_provider_espo.client.stream_cursor import OVERLAP, StreamCursor
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
-from airflow_provider_espo.triggers.events import EspoEventTrigger, where_items, where_text
+from airflow_provider_espo.triggers.events import EspoEventTrigger, refusing, where_items, where_text
 from airflow_provider_espo.triggers.watching import Feed
 
 if TYPE_CHECKING:
@@ -90,8 +90,10 @@ class EspoStreamEventTrigger(EspoEventTrigger):
         espo_conn_id: str = "espo_default",
     ) -> None:
         super().__init__(espo_conn_id=espo_conn_id, poll_interval=poll_interval, batch_size=batch_size)
-        if isinstance(overlap, bool) or not isinstance(overlap, int) or overlap < 0:
-            raise EspoInputError("overlap is not a whole number of 0 or more")
+        with refusing():
+            if isinstance(overlap, bool) or not isinstance(overlap, int) or overlap < 0:
+                raise EspoInputError("overlap is not a whole number of 0 or more")
+            self.where = where_items(where)
         self.entity_type = entity_type
         self.record_id = record_id
         self.stream: StreamName | None = stream
@@ -99,10 +101,10 @@ class EspoStreamEventTrigger(EspoEventTrigger):
         self.parent_types = parent_types
         self.created_by = created_by
         self.text = text
-        self.where = where_items(where)
         self.overlap = overlap
-        # Refused in the DAG file and not in the triggerer.
-        stream_path(self._stream())
+        with refusing():
+            # In the DAG file and not in the triggerer.
+            stream_path(self._stream())
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments beside those of the base class."""

@@ -12,25 +12,14 @@ Airflow 3.3). What can happen at worst is that an event comes twice, never that 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_espo.client.errors import EspoError
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
-
-log = logging.getLogger(__name__)
-
-#: Failures in a row after which the trigger fails, so that Airflow shows and counts it. It is started again, and goes
-#: on waiting as long as before.
-MAX_FAILURES = 10
-
-_LONGEST_WAIT = 300.0
-_JITTER = 0.05
+from airflow_provider_espo.triggers.failures import failures_of, with_jitter
+from airflow_provider_espo.triggers.waker import waker_of
 
 
 class Feed(ABC):
@@ -59,89 +48,17 @@ class Feed(ABC):
 
 @dataclass
 class Tick:
-    """Says to every trigger on a feed that there may be something new.
+    """Says to triggers on a feed that they are to look.
 
-    :param saves: what each trigger wants stored when its events are in Airflow's database.
+    :param made: time of the event loop: who has begun a look since has seen what it is about.
+    :param for_whom: who is to look, ``None`` for all because there is something new.
+    :param saves: what stores the place of each trigger that looked, with who that is. It returns ``None``, or in how
+        many seconds to try again.
     """
 
-    saves: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-
-
-@dataclass
-class _Failures:
-    count: int = 0
-    since: float = 0.0
-
-
-class Bell:
-    """Wakes the poll of a feed, and remembers how often it failed, over restarts of its triggers."""
-
-    def __init__(self) -> None:
-        self._rung: asyncio.Event | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self.failures = _Failures()
-
-    def ring(self, after: float = 0.0) -> None:
-        """Have a tick come.
-
-        :param after: in so many seconds.
-        """
-        event = self._event()
-        if after:
-            asyncio.get_running_loop().call_later(after, event.set)
-        else:
-            event.set()
-
-    async def wait(self, seconds: float) -> bool:
-        """Wait until it is rung, or so long.
-
-        :return: whether it was rung.
-        """
-        event = self._event()
-        try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            return False
-        event.clear()
-        return True
-
-    def failed(self, what: str, error: EspoError) -> float:
-        """Count a failure and say it.
-
-        :return: seconds to wait.
-        :raises EspoError: it is one too many in a row.
-        """
-        failures = self.failures
-        failures.count += 1
-        failures.since = failures.since or time.time()
-        lasting = int(time.time() - failures.since)
-        log.warning("%s failed %d times in a row, for %d s: %s", what, failures.count, lasting, error)
-        if failures.count % MAX_FAILURES == 0:
-            raise error
-        return self.pause(0.0)
-
-    def succeeded(self) -> None:
-        """Forget all failures."""
-        self.failures = _Failures()
-
-    def pause(self, interval: float) -> float:
-        """Return how long to wait before the next try."""
-        backoff = min(_LONGEST_WAIT, 2.0**self.failures.count) if self.failures.count else 0.0
-        return max(interval, backoff) * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret is made of it
-
-    def _event(self) -> asyncio.Event:
-        loop = asyncio.get_running_loop()
-        if self._rung is None or self._loop is not loop:
-            self._rung, self._loop = asyncio.Event(), loop
-        return self._rung
-
-
-_bells: dict[Hashable, Bell] = {}
-
-
-def bell_of(key: Hashable) -> Bell:
-    """Return the bell of a feed in this process."""
-    return _bells.setdefault(key, Bell())
+    made: float
+    for_whom: frozenset[Hashable] | None
+    saves: list[tuple[Hashable, Callable[[], Awaitable[float | None]]]] = field(default_factory=list)
 
 
 class FeedProducer:
@@ -155,26 +72,33 @@ class FeedProducer:
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
+        self._waker = waker_of(feed.key)
 
     async def open_stream(self) -> AsyncIterator[tuple[Tick, Tick]]:
-        """Yield a tick at the beginning, whenever there is news, and when a trigger asks for one."""
-        bell = bell_of(self._feed.key)
+        """Yield a tick whenever there is news, and when a trigger asks for one: each does when it comes."""
+        loop = asyncio.get_running_loop()
+        failures = failures_of(("poll", self._feed.key))
         async with EspoAsyncHook(self._feed.espo_conn_id) as hook:
-            # Triggers come with places of their own, from before this poll began.
-            news = True
-            if bell.failures.count:
-                await asyncio.sleep(bell.pause(self._feed.poll_interval))
+            await asyncio.sleep(failures.pause_left())
             while True:
                 try:
-                    news = await self._feed.has_news(hook) or news
-                except EspoError as error:
-                    await asyncio.sleep(max(bell.failed(f"The poll of {self._feed.key}", error), 1.0))
+                    news = await self._feed.has_news(hook)
+                except Exception as error:  # Airflow would start it again at once, whatever it was
+                    # The next try reads the connection anew: it may be that that was wrong, or is no longer right.
+                    await hook.close()
+                    await asyncio.sleep(failures.failed(f"The poll of {self._feed.key}", error))
                     continue
-                bell.succeeded()
-                if news:
-                    tick = Tick()
-                    yield tick, tick
-                news = await bell.wait(bell.pause(self._feed.poll_interval))
+                failures.succeeded()
+                next_poll = loop.time() + with_jitter(self._feed.poll_interval)
+                while True:
+                    due = self._waker.take_due()
+                    if news or due:
+                        tick = Tick(loop.time(), None if news else due)
+                        yield tick, tick
+                    news = False
+                    if loop.time() >= next_poll:
+                        break
+                    await self._waker.wait(next_poll)
 
     async def advance(self, batch: Sequence[Any]) -> None:
         """Store the places of all triggers whose events are in Airflow's database by now.
@@ -182,11 +106,13 @@ class FeedProducer:
         :param batch: ticks in their order, with what became of them.
         """
         for item in batch:
-            # Whose event was not stored is not said. So nobody's place moves: with the next tick all do, but for the
-            # one that failed and begins anew where it stood.
-            if item.outcome.failed == 0 and item.outcome.rejected == 0:
-                for save in item.broker_payload.saves:
-                    await save()
+            stored = item.outcome.failed == 0 and item.outcome.rejected == 0
+            for who, save in item.broker_payload.saves:
+                # Whose event was not stored is not said. Whoever failed is gone and begins anew where it stood; the
+                # others give their places to a tick of their own.
+                again = await save() if stored else 0.0
+                if again is not None:
+                    self._waker.ask(who, after=again)
 
     def get_advance_lane(self, broker_payload: Any) -> Hashable:
         """Return what keeps ticks in order: all are in one lane."""

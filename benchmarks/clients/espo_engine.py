@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 from airflow_provider_espo.client.extraction import Page
 from airflow_provider_espo.client.operations.extract import ask, extract_part
-from airflow_provider_espo.client.operations.partitions import plan_parts
+from airflow_provider_espo.client.operations.partitions import LEAST_RECORDS
 from airflow_provider_espo.hooks.espo import EspoHook
+from airflow_provider_espo.transfers.extraction import cut_into_parts
 from benchmarks.site import Site
 
 
@@ -42,7 +43,7 @@ def extract(
     with EspoHook() as hook, target.open("wb", buffering=1 << 20) as file:
         client = hook.get_conn()
         question, _schema = client.run(ask(client.state, entity, select=select))
-        parts = client.run(plan_parts(question, workers))
+        parts = cut_into_parts(hook, question, workers, least_records=LEAST_RECORDS)
         sinks = [Lines(file) for _ in parts]
         walks = [extract_part(question, part, sink) for part, sink in zip(parts, sinks, strict=True)]
         for outcome in client.run_many(walks, workers):

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.e2e.processes import Service, free_port, wait_for
+from tests.e2e.processes import Service, as_user, free_port, wait_for
 
 USER = "airflow"
 
@@ -31,8 +31,8 @@ class Postgres:
     def __init__(self, folder: Path, logs: Path) -> None:
         self._folder, self._logs = folder, logs
         self.port = free_port()
-        # It refuses to run as root.
-        self._as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        #: Who it runs as, as it refuses to be root; ``None`` for whoever runs the test.
+        self.user = "postgres" if os.geteuid() == 0 else None
         self._service: Service | None = None
 
     @property
@@ -48,15 +48,15 @@ class Postgres:
     def start(self) -> None:
         """Make the cluster and the database, and start the server."""
         self._folder.mkdir(parents=True)
-        if self._as_user:
-            owner = pwd.getpwnam("postgres")
+        if self.user:
+            owner = pwd.getpwnam(self.user)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
         data = self._folder / "data"
         self._run("initdb", "-D", str(data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
         # Nothing here has to outlive the machine's power.
         options = f"-c fsync=off -c listen_addresses=127.0.0.1 -c port={self.port} -c max_connections=200"
-        command = [*self._as_user, str(programs() / "postgres"), "-D", str(data), "-k", str(self._folder)]
-        self._service = Service("postgres", [*command, *options.split()], os.environ, self._logs)
+        command = [str(programs() / "postgres"), "-D", str(data), "-k", str(self._folder), *options.split()]
+        self._service = Service("postgres", command, os.environ, self._logs, user=self.user)
         self._service.start()
         wait_for("PostgreSQL", self._answers, 60)
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "airflow")
@@ -84,5 +84,5 @@ class Postgres:
         return subprocess.run(command, check=False).returncode == 0
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*self._as_user, str(programs() / program), *arguments]
+        command = [*as_user(self.user), str(programs() / program), *arguments]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")

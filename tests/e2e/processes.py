@@ -25,19 +25,33 @@ def free_port() -> int:
         return port
 
 
+def as_user(user: str | None) -> list[str]:
+    """Return what a command begins with to run as somebody.
+
+    :param user: name; ``None`` for whoever runs the test.
+    """
+    return ["setpriv", "--reuid", user, "--regid", user, "--init-groups", "--"] if user else []
+
+
 class Service:
     """A program that runs until it is stopped, with all processes that it starts.
+
+    It ends with the test, even if that is killed.
 
     :param name: for its log.
     :param command: program and arguments.
     :param environment: of the program.
     :param logs: folder of its log.
+    :param user: who it runs as; by default, whoever runs the test.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], logs: Path, *, user: str | None = None
+    ) -> None:
         self.name = name
         self.log = logs / f"{name}.log"
-        self._command = list(command)
+        # To become somebody else takes the signal away: it comes second.
+        self._command = [*as_user(user), "setpriv", "--pdeathsig", "TERM", "--", *command]
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -18,7 +18,7 @@ from tests.e2e.processes import wait_for
 from tests.e2e.proxy import proxy
 from tests.e2e.stack import Stack
 
-KILLS = int(os.environ.get("ESPO_E2E_WEBHOOK_KILLS", "6"))
+KILLS = int(os.environ.get("ESPO_E2E_WEBHOOK_KILLS", "20"))
 
 
 @pytest.fixture(scope="module")

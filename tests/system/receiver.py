@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from airflow_provider_espo.client.webhook_secret import WebhookSecret, variable_name
+from airflow_provider_espo.plugins.webhook_receiver_settings import ReceiverSettings
 from tests.webhook_signing import signed
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from airflow_provider_espo.plugins.webhook_receiver_settings import ReceiverSettings
+SITE = "https://crm.receiver.test/sub"
+SETTINGS = ReceiverSettings(enabled=True)
+URL = "/espo/webhooks"
+#: What no log and no answer may hold.
+NAME = "Zofia Wiśniewska"
 
 DAG_FILE = """
 from airflow.sdk import DAG
@@ -141,7 +146,7 @@ def serving(settings: ReceiverSettings) -> Iterator[str]:
 
     app = Starlette(routes=[Mount("/espo", build_app(settings))])
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:
@@ -154,3 +159,58 @@ def serving(settings: ReceiverSettings) -> Iterator[str]:
 def body_of(*ids: str, **attributes: Any) -> bytes:
     """A body as EspoCRM writes it."""
     return json.dumps([{"id": one, **attributes} for one in ids], separators=(",", ":")).encode()
+
+
+def signatures(webhook: Known, body: bytes) -> list[str]:
+    """What the signature headers of a delivery say."""
+    headers = webhook.headers(body)
+    return [headers["Signature"], headers["X-Signature"]]
+
+
+async def deliver(client: httpx.AsyncClient, webhook: Known, body: bytes, **headers: str) -> httpx.Response:
+    """Deliver a body as EspoCRM does, but for the headers that are given."""
+    return await client.post(URL, content=body, headers=webhook.headers(body) | headers)
+
+
+class Pieces:
+    """A body that arrives piece by piece.
+
+    :param content: the pieces; ``None``: the sender is gone.
+    """
+
+    def __init__(self, *content: bytes | None) -> None:
+        self._content = list(content)
+
+    @property
+    def left(self) -> int:
+        """How many have not been asked for."""
+        return len(self._content)
+
+    async def __call__(self) -> dict[str, Any]:
+        """The next one, as ASGI has it."""
+        piece = self._content.pop(0)
+        if piece is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": piece, "more_body": bool(self._content)}
+
+
+async def status_of(app: Any, headers: dict[str, str], receive: Callable[[], Any]) -> int:
+    """The status of a request whose body is given piece by piece."""
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/webhooks",
+        "raw_path": b"/webhooks",
+        "query_string": b"",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    statuses: list[int] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    await app(scope, receive, send)
+    [status] = statuses
+    return status

@@ -46,4 +46,4 @@ def serve(started: Connection, die_at: int) -> None:
     event.listen(settings.engine, "commit", moment)
     event.listen(Session, "after_commit", moment)
     app = build_app(ReceiverSettings(enabled=True))
-    _Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"), started).run()
+    _Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none"), started).run()

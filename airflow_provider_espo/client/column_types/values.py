@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal
@@ -74,24 +74,6 @@ def converter(column: Column) -> Converter:
     if column.kind == "any":
         convert = _anything
     return lambda value: None if value is None else convert(value)
-
-
-def typed_rows(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
-    """Give the records as rows of what typed columns hold.
-
-    :param columns: in the order of the rows.
-    :param records: as EspoCRM gave them; an attribute that one lacks is no value.
-    :raises EspoBadAnswerError: a value does not fit its attribute's type.
-    """
-    converters = [(column, converter(column)) for column in columns]
-    for record in records:
-        row = []
-        for column, convert in converters:
-            try:
-                row.append(convert(record.get(column.name)))
-            except ValueError as error:
-                raise misfit(column, record, str(error)) from None
-        yield row
 
 
 def misfit(column: Column, record: Mapping[str, Any], why: str) -> EspoBadAnswerError:

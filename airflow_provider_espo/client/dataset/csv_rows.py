@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 from airflow_provider_espo.client.column_types.columns import Column
 from airflow_provider_espo.client.column_types.values import from_cell, json_text
 from airflow_provider_espo.client.csv_files import allow_long_cells
-from airflow_provider_espo.client.dataset.formats import Compression, GzipStream, Writable, compressed
+from airflow_provider_espo.client.dataset.formats import Compression
+from airflow_provider_espo.client.dataset.text_files import TextWriter
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.extraction import Page
 
@@ -19,7 +20,7 @@ from airflow_provider_espo.client.extraction import Page
 _JSON_KINDS = frozenset({"int", "float", "bool"})
 
 
-class CsvWriter:
+class CsvWriter(TextWriter):
     """Writes a row for each record.
 
     :param columns: in order.
@@ -27,39 +28,23 @@ class CsvWriter:
     """
 
     def __init__(self, columns: Sequence[Column], compression: Compression | None = None) -> None:
+        super().__init__(compression)
         self._names = [column.name for column in columns]
-        self._compression = compression
-        self._out: GzipStream | Writable | None = None
 
-    def begin(self, stream: Writable) -> None:
-        """Begin a file, with its header."""
-        self._out = compressed(stream, self._compression)
-        self._out.write(_encoded([self._names]))
+    def header(self) -> bytes:
+        """Return the row of names."""
+        return _encoded([self._names])
 
-    def write(self, page: Page) -> None:
-        """Write the records of a page."""
-        if self._out is None:
-            raise ValueError("no file was begun")
+    def lines_of(self, page: Page) -> bytes:
+        """Return a row for each record."""
         names = self._names
         # Most values are text; a call for each of them would double the time.
-        self._out.write(
-            _encoded(
-                [
-                    [value if type(value := record.get(name)) is str else cell(value) for name in names]
-                    for record in page.records
-                ]
-            )
+        return _encoded(
+            [
+                [value if type(value := record.get(name)) is str else cell(value) for name in names]
+                for record in page.records
+            ]
         )
-
-    def close(self) -> None:
-        """End the file."""
-        out, self._out = self._out, None
-        if isinstance(out, GzipStream):
-            out.close()
-
-    def discard(self) -> None:
-        """Forget the file."""
-        self._out = None
 
 
 def cell(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self, get_args
@@ -114,31 +113,6 @@ def writer_for(file_format: FileFormat, columns: Sequence[Column]) -> PageWriter
     from airflow_provider_espo.client.dataset.ndjson import NdjsonWriter
 
     return NdjsonWriter(file_format.compression)
-
-
-class GzipStream:
-    """Compresses what is written to it. The same content gives the same bytes: no time and no name go in.
-
-    :param stream: where the compressed bytes go; it stays open.
-    """
-
-    def __init__(self, stream: Writable) -> None:
-        self._stream = stream
-        # Not gzip.GzipFile: one that was broken off writes its end when it is collected.
-        self._deflate = zlib.compressobj(6, zlib.DEFLATED, wbits=31)
-
-    def write(self, data: bytes, /) -> object:
-        """Take the next bytes."""
-        return self._stream.write(self._deflate.compress(data))
-
-    def close(self) -> None:
-        """Write what was held back, and the checksum."""
-        self._stream.write(self._deflate.flush())
-
-
-def compressed(stream: Writable, compression: Compression | None) -> GzipStream | Writable:
-    """Return the stream that a text format writes to."""
-    return GzipStream(stream) if compression == "gzip" else stream
 
 
 def _shown(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from airflow_provider_espo.client.dataset.formats import Compression, GzipStream, Writable, compressed
+from airflow_provider_espo.client.dataset.text_files import TextWriter
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.extraction import Page
 
@@ -15,36 +15,15 @@ from airflow_provider_espo.client.extraction import Page
 _LONGEST_LINE = 64 * 1024 * 1024
 
 
-class NdjsonWriter:
+class NdjsonWriter(TextWriter):
     """Writes records without taking them apart.
 
     :param compression: ``gzip`` or ``None``.
     """
 
-    def __init__(self, compression: Compression | None = None) -> None:
-        self._compression = compression
-        self._out: GzipStream | Writable | None = None
-
-    def begin(self, stream: Writable) -> None:
-        """Begin a file."""
-        self._out = compressed(stream, self._compression)
-
-    def write(self, page: Page) -> None:
-        """Write the records of a page."""
-        if self._out is None:
-            raise ValueError("no file was begun")
-        if len(page):
-            self._out.write(page.lines())
-
-    def close(self) -> None:
-        """End the file."""
-        out, self._out = self._out, None
-        if isinstance(out, GzipStream):
-            out.close()
-
-    def discard(self) -> None:
-        """Forget the file."""
-        self._out = None
+    def lines_of(self, page: Page) -> bytes:
+        """Return the records as they came."""
+        return page.lines() if len(page) else b""
 
 
 def read_ndjson(stream: BinaryIO, name: str) -> Iterator[dict[str, Any]]:

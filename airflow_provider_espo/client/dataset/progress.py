@@ -107,11 +107,6 @@ class Progress:
         return number in self._finished
 
     @property
-    def is_complete(self) -> bool:
-        """Whether there is a plan and all of it is stored."""
-        return bool(self._parts) and all(part.number in self._finished for part in self._parts)
-
-    @property
     def files(self) -> list[FileEntry]:
         """All stored files, in the order of the parts."""
         with self._lock:

@@ -43,16 +43,14 @@ _UNFINISHED: Final = ("Standby", "Pending", "In Process")
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of the rows of an import.
+    """What became of the rows of an import; of those that are in neither nothing is known.
 
     :param done: ids of records by the place of their row.
     :param failed: why rows were refused, by their place, without their values.
-    :param untold: rows that nothing is known of.
     """
 
     done: Mapping[int, str]
     failed: Mapping[int, str]
-    untold: Sequence[Row]
 
 
 def import_lanes(rows: Sequence[Row]) -> list[Lane]:
@@ -84,7 +82,7 @@ def import_new(key: MatchKey, lane: Sequence[Row]) -> FileOperation[Imported]:
         made_of = _key_of(key, record)
         if made_of in places:
             done[places[made_of]] = str(record["id"])
-    return (yield from _told(key, job_id, names, lane, done))
+    return (yield from _told(key, job_id, lane, done))
 
 
 def import_changes(key: MatchKey, lane: Sequence[Row]) -> FileOperation[Imported]:
@@ -98,7 +96,7 @@ def import_changes(key: MatchKey, lane: Sequence[Row]) -> FileOperation[Imported
     changed = yield from list_related(key.state, "Import", job_id, "updated", select=["id"], validate=False)
     ids = {str(record["id"]) for record in changed}
     done = {place: wire["id"] for place, wire in lane if wire["id"] in ids}
-    return (yield from _told(key, job_id, names, lane, done))
+    return (yield from _told(key, job_id, lane, done))
 
 
 def wait_for_imports(state: ClientState, entity_type: str, since: datetime) -> FileOperation[int]:
@@ -153,9 +151,7 @@ def _carried_out(key: MatchKey, names: list[str], lane: Sequence[Row], *, action
     return job_id
 
 
-def _told(
-    key: MatchKey, job_id: str, names: Sequence[str], lane: Sequence[Row], done: Mapping[int, str]
-) -> Operation[Imported]:
+def _told(key: MatchKey, job_id: str, lane: Sequence[Row], done: Mapping[int, str]) -> Operation[Imported]:
     """Tell what became of the rows of which no record was made or changed."""
     failed: dict[int, str] = {}
     if len(done) < len(lane):
@@ -164,7 +160,7 @@ def _told(
             # The first line of the file is its header; no value has a line break in EspoCRM's count of rows.
             if isinstance(line, int) and 2 <= line < len(lane) + 2 and lane[line - 2][0] not in done:
                 failed[lane[line - 2][0]] = _reason(error)
-    return Imported(done, failed, [row for row in lane if row[0] not in done and row[0] not in failed])
+    return Imported(done, failed)
 
 
 def _reason(error: Mapping[str, Any]) -> str:

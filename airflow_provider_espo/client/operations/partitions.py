@@ -66,28 +66,6 @@ class Planning:
         return _between(self._whole, list(dict.fromkeys(borders)), self._total)
 
 
-def plan_parts(
-    question: Question, parts: int, *, within: Part | None = None, least_records: int = LEAST_RECORDS
-) -> Operation[list[Part]]:
-    """Cut the records that match into parts of equal size.
-
-    EspoCRM counts once; then one small query for each border finds the id at which a part ends.
-
-    :param question: what records are meant.
-    :param parts: how many parts at most; fewer when there are few records.
-    :param within: range to cut further; everything by default.
-    :param least_records: records that a part has at least.
-    :return: parts that follow each other without a gap; one, if there is nothing to cut.
-    :raises EspoInputError: no positive number of parts.
-    """
-    planning = Planning(question, parts, within=within, least_records=least_records)
-    yield from planning.count()
-    found: list[list[str]] = []
-    for border in planning.borders():
-        found += [(yield from border)]
-    return planning.cut(found)
-
-
 def _count(search: Search, path: str) -> Operation[int | None]:
     outgoing = build_request("GET", path, query=search.with_(select=None, max_size=0).to_query())
     total = expect_object(outgoing, (yield outgoing)).get("total")

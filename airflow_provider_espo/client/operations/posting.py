@@ -113,16 +113,7 @@ def follow(
     :raises EspoNotFoundError: no such record or user.
     :raises EspoNothingDoneError: some of the users do not follow it now.
     """
-    path = record_path(entity_type, record_id_segment(record_id))
-    if user_ids is None:
-        yield from _expect_true("PUT", f"{path}/subscription", None)
-        return {"followed": 1}
-    ids = record_ids(user_ids)
-    if ids:
-        yield from _expect_true("POST", f"{path}/followers", {"ids": ids})
-        there = yield from _followers(state, path)
-        _raise_for(sorted(set(ids) - there), path, "do not follow the record")
-    return {"followed": len(ids)}
+    return {"followed": (yield from _set_following(state, entity_type, record_id, user_ids, follow=True))}
 
 
 def unfollow(
@@ -135,16 +126,24 @@ def unfollow(
     :return: ``{"unfollowed": n}``.
     :raises EspoNothingDoneError: some of the users still follow it.
     """
+    return {"unfollowed": (yield from _set_following(state, entity_type, record_id, user_ids, follow=False))}
+
+
+def _set_following(
+    state: ClientState, entity_type: str, record_id: str, user_ids: Sequence[str] | None, *, follow: bool
+) -> Operation[int]:
+    """Have users follow a record or not, and return how many."""
     path = record_path(entity_type, record_id_segment(record_id))
     if user_ids is None:
-        yield from _expect_true("DELETE", f"{path}/subscription", None)
-        return {"unfollowed": 1}
+        yield from _expect_true("PUT" if follow else "DELETE", f"{path}/subscription", None)
+        return 1
     ids = record_ids(user_ids)
     if ids:
-        yield from _expect_true("DELETE", f"{path}/followers", {"ids": ids})
+        yield from _expect_true("POST" if follow else "DELETE", f"{path}/followers", {"ids": ids})
         there = yield from _followers(state, path)
-        _raise_for(sorted(set(ids) & there), path, "still follow the record")
-    return {"unfollowed": len(ids)}
+        wrong = sorted(one for one in set(ids) if (one in there) is not follow)
+        _raise_for(wrong, path, "do not follow the record" if follow else "still follow the record")
+    return len(ids)
 
 
 def _place(

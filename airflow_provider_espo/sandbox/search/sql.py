@@ -53,11 +53,6 @@ def any_of(conditions: Iterable[Condition]) -> Condition:
     return _joined(list(conditions), " OR ") or FALSE
 
 
-def negated(condition: Condition) -> Condition:
-    """NOT of a condition."""
-    return Condition(f"NOT ({condition.sql})", condition.params)
-
-
 def _joined(conditions: list[Condition], operator: str) -> Condition | None:
     if len(conditions) < 2:
         return conditions[0] if conditions else None

@@ -65,6 +65,7 @@ def test_every_extra_is_a_setting_and_reaches_it() -> None:
         "portal_id": "64a0b1c2d3e4f5a6b",
         "hmac_digest": "hex",
         "act_as": "sales",
+        "web_url": "https://crm.example.org/espo",
     }
     assert {*extra, "verify"} == set(EXTRA_NAMES)
     assert make({"verify": False}).verify is False
@@ -78,6 +79,21 @@ def test_names_with_airflows_old_prefix_work_and_give_way_to_the_new_ones() -> N
     assert make({"extra__espo__timeout": "30"}).timeout == 30
     assert make({"extra__espo__timeout": "30", "timeout": 40}).timeout == 40
     assert make({"timeout": None, "extra__espo__timeout": "30"}).timeout == 30
+
+
+@pytest.mark.parametrize(
+    "written", ["CRM.example.org", "https://crm.example.org/#Lead", "https://crm.example.org/api/v1"]
+)
+def test_the_url_for_people_is_read_as_the_site_url_is(written: str) -> None:
+    config = make({"web_url": written})
+    assert (config.web_url, config.site_url) == ("https://crm.example.org", make().site_url)
+
+
+@pytest.mark.parametrize("wrong", ["ftp://crm.example.org", "https://key-5f2b@crm.example.org", "two words", 7])
+def test_a_wrong_url_for_people_is_an_error_that_names_the_setting(wrong: object) -> None:
+    with pytest.raises(EspoConfigError, match="web_url") as caught:
+        make({"web_url": wrong})
+    assert "key-5f2b" not in f"{caught.value} {caught.value.__context__}"
 
 
 def test_an_empty_field_of_the_form_means_the_default() -> None:

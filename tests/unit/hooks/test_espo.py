@@ -95,6 +95,15 @@ def test_a_missing_connection_is_airflows_error() -> None:
         EspoHook("nowhere").whoami()
 
 
+def test_bounds_of_the_caller_hold_whatever_the_connection_says(connect: Callable[..., str]) -> None:
+    connect(extra={"timeout": 5, "max_retries": 9})
+    hook = EspoHook(at_most={"timeout": 10, "max_retries": 1, "requests_per_second": 3})
+    for one in (hook, pickle.loads(pickle.dumps(hook))):
+        config = one.config
+        assert (config.timeout, config.max_retries, config.requests_per_second) == (5, 1, 3)
+    assert EspoHook().config.max_retries == 9
+
+
 def test_record_url_leads_to_the_record_in_the_user_interface(connect: Callable[..., str]) -> None:
     connect(host="crm.example.com/espo")
     assert EspoHook().record_url("Lead", LEAD) == f"https://crm.example.com/espo/#Lead/view/{LEAD}"

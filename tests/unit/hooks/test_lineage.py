@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from airflow_provider_espo import compat
-from airflow_provider_espo.hooks.espo import EspoHook
+from airflow_provider_espo.exceptions import EspoApiError
+from airflow_provider_espo.hooks.espo import EspoAsyncHook, EspoHook
 from tests.unit.crm import API_KEY
 from tests.unit.sandbox_crm import SandboxCrm
 
@@ -88,10 +91,11 @@ def test_no_value_of_a_record_and_no_secret_is_told(sandbox_crm: SandboxCrm, col
 
 
 @pytest.fixture
-def _in_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a process that runs tasks."""
-    runner = importlib.import_module("airflow.sdk.execution_time.task_runner")
-    monkeypatch.setattr(runner, "SUPERVISOR_COMMS", object(), raising=False)
+def _in_a_task() -> Iterator[None]:
+    """As while a task is at work."""
+    execution: Any = importlib.import_module("airflow.sdk.execution_time.context")
+    with execution.set_current_context({}):
+        yield
 
 
 @pytest.mark.usefixtures("_in_a_task")
@@ -100,11 +104,56 @@ def test_where_nobody_reads_it_nothing_is_collected(monkeypatch: pytest.MonkeyPa
     assert compat.hook_lineage_collector() is None
 
 
-@pytest.mark.usefixtures("_in_a_task")
-def test_where_somebody_reads_it_the_collector_is_airflows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def read_by_somebody(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Airflow's collector where a plugin reads it."""
     collector = lineage.HookLineageCollector()
     monkeypatch.setattr(lineage, "get_hook_lineage_collector", lambda: collector)
-    assert compat.hook_lineage_collector() is collector
+    return collector
+
+
+@pytest.mark.usefixtures("_in_a_task")
+async def test_in_a_task_that_is_a_coroutine_the_asynchronous_hook_tells_the_same(
+    sandbox_crm: SandboxCrm, read_by_somebody: Any
+) -> None:
+    async with EspoAsyncHook() as hook:
+        await hook.create_record("Lead", {"lastName": "A"})
+        assert [one async for one in hook.iter_records("Account")] == []
+        assert len(await hook.write_many("Case", [{"name": "A"}], operation="create")) == 1
+    assert read_and_written(read_by_somebody) == ({"Account"}, {"Lead", "Case"})
+
+
+async def test_a_triggerer_collects_nothing(
+    sandbox_crm: SandboxCrm, read_by_somebody: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It talks to Airflow as a worker does, lives long, and nobody would ever read what it collects.
+    runner = importlib.import_module("airflow.sdk.execution_time.task_runner")
+    monkeypatch.setattr(runner, "SUPERVISOR_COMMS", object(), raising=False)
+    monkeypatch.setattr(compat, "amask", _nothing)
+    monkeypatch.setattr(compat, "aget_connection", _connection)
+    async with EspoAsyncHook() as hook:
+        await hook.list_records("Lead")
+    assert read_and_written(read_by_somebody) == (set(), set())
+
+
+async def _nothing(_: object) -> None:
+    """Mask nothing: there is no supervisor."""
+
+
+async def _connection(conn_id: str) -> Any:
+    """Get the connection from the environment."""
+    return await asyncio.to_thread(compat.get_connection, conn_id)
+
+
+def test_a_request_does_not_fail_over_its_lineage(
+    sandbox_crm: SandboxCrm, collector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "add_input_asset", lambda **_: 1 / 0)
+    with EspoHook() as hook:
+        assert hook.list_records("Account") == []
+        # An entity type that is none, which EspoCRM refuses.
+        with pytest.raises(EspoApiError):
+            hook.request("POST", "MassAction", json={"entityType": "two words", "action": "delete"})
 
 
 def test_a_script_that_is_no_task_does_not_load_airflows_plugins() -> None:

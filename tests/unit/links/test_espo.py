@@ -197,6 +197,14 @@ def test_sub_paths_and_portals_are_part_of_the_address(connect: Callable[..., st
     assert address(link, task) == f"{SITE}/espo/portal/65a1/#Case/view/{LEAD}"
 
 
+def test_people_are_led_to_where_they_open_espocrm(connect: Callable[..., str]) -> None:
+    extra = {"web_url": "https://crm.example.org/sales", "portal_id": "65a1"}
+    connect(host="http://espocrm:8080", extra=extra)
+    task = EspoRecordStateSensor(task_id="t", entity_type="Case", record_id=LEAD, expected={"status": "Closed"})
+    (link,) = task.operator_extra_links
+    assert address(link, task) == f"https://crm.example.org/sales/portal/65a1/#Case/view/{LEAD}"
+
+
 @pytest.mark.parametrize("record_id", [None, "", "../User", "{{ params.lead }}", "somebody@example.com"])
 def test_what_is_no_id_makes_no_button_and_no_error(crm: Crm, record_id: Any) -> None:
     task = EspoUpdateRecordOperator(task_id="t", entity_type="Lead", record_id=record_id, attributes={"status": "New"})

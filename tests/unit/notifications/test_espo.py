@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import structlog
 import time_machine
 from airflow.sdk import DAG, BaseNotifier
 
@@ -215,6 +216,21 @@ def test_a_missed_deadline_is_told_from_the_triggerer(
 
     states = [payload["state"] for payload in asyncio.run(run())]
     assert [str(getattr(state, "value", state)) for state in states] == ["running", "success"]
+    told = posts(sandbox_crm, f"Account/{account}") if place else [case["name"] for case in records(sandbox_crm)]
+    assert [text.split("\n")[0].strip("*") for text in told] == ["Airflow: sync missed its deadline"]
+
+
+@pytest.mark.parametrize("notifier", NOTIFIERS)
+def test_a_missed_deadline_is_told_from_an_executor(
+    sandbox_crm: SandboxCrm, account: str, notifier: type[BaseNotifier]
+) -> None:
+    # Later than Airflow 3.1.
+    supervisor = pytest.importorskip("airflow.sdk.execution_time.callback_supervisor")
+    place = {"entity_type": "Account", "record_id": account} if notifier is EspoStreamNotifier else {}
+    kwargs = json.loads(json.dumps({**place, "context": of_deadline()}))
+    path = f"{notifier.__module__}.{notifier.__qualname__}"
+    done = supervisor.execute_callback(path, kwargs, "dag.py", None, structlog.get_logger())
+    assert done == (True, None)
     told = posts(sandbox_crm, f"Account/{account}") if place else [case["name"] for case in records(sandbox_crm)]
     assert [text.split("\n")[0].strip("*") for text in told] == ["Airflow: sync missed its deadline"]
 

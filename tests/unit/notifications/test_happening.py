@@ -63,6 +63,9 @@ def test_a_failed_task_is_told_with_its_try_and_the_kind_of_error_only() -> None
         (of_task(state="up_for_retry"), "Airflow: sync.load failed and will be tried again"),
         (of_task(error=None, state="success"), "Airflow: sync.load succeeded"),
         (of_task(error=None, state="skipped"), "Airflow: sync.load was skipped"),
+        (of_task(error=None, state=SimpleNamespace(value="running")), "Airflow: sync.load started"),
+        # As the DAG processor has it when the worker died.
+        (of_task(error=None, state=None), "Airflow: sync.load failed"),
         (of_run(), "Airflow: sync failed"),
         (of_run(reason="success"), "Airflow: sync succeeded"),
         ({"dag": SimpleNamespace(dag_id="sync"), "run_id": "manual__1", "reason": "timed_out"}, "Airflow: sync failed"),
@@ -98,6 +101,8 @@ def test_other_tasks_runs_indexes_and_cleared_ones_have_others() -> None:
         of_task(map_index=0),
         of_task(map_index=1),
         of_task(max_tries=3),
+        of_task(error=None, state="running"),
+        of_task(error=None, state="success"),
         of_run(),
         of_run(start_date=datetime(2026, 3, 2, tzinfo=UTC)),
         of_deadline("1"),

@@ -6,14 +6,12 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_espo.sandbox.application import Sandbox
 from airflow_provider_espo.sandbox.fixture import ensure_fixture
-from airflow_provider_espo.sandbox.server import SandboxServer
 from airflow_provider_espo.sandbox.settings import Settings
 from tests.unit.sandbox.asking import Asker, reason
 from tests.unit.sandbox.clock import Clock
@@ -44,9 +42,9 @@ def make(clock: Clock) -> Iterator[Maker]:
     """Makes a sandbox with settings of its own, asked by the API user with all rights."""
     sandboxes = []
 
-    def made(database: str = ":memory:", **settings: Any) -> Asker:
+    def made(**settings: Any) -> Asker:
         settings = {"webhooks_internal": True, **settings}
-        sandbox = Sandbox(database, settings=Settings(**settings), clock=clock, webhook_delay=0)
+        sandbox = Sandbox(settings=Settings(**settings), clock=clock, webhook_delay=0)
         sandboxes.append(sandbox)
         credentials = ensure_fixture(sandbox.storage)
         return Asker(sandbox, credentials, {"X-Api-Key": credentials["api_key"]})
@@ -387,30 +385,3 @@ def test_after_410_also_what_waits_for_the_webhook_is_dropped(crm: Asker, receiv
     assert crm.send("GET", f"Webhook/{webhook['id']}").status == 404
     clock.go_on(600)
     assert deliver(crm) == 0
-
-
-# --- as time goes by ---
-
-
-def test_what_waits_is_delivered_by_a_sandbox_that_goes_on_with_the_database(
-    make: Maker, receiver: Receiver, tmp_path: Path
-) -> None:
-    file = str(tmp_path / "crm.sqlite")
-    crm = make(file)
-    register(crm, "Lead.create", receiver.url)
-    crm.create("Lead", lastName="A")
-    crm.sandbox.close()
-    crm = make(file)
-    assert crm.sandbox.webhooks.waiting() == 1
-    crm.create("Lead", lastName="B")
-    deliver(crm)
-    assert [[change["lastName"] for change in changes] for changes in receiver.changes()] == [["A", "B"]]
-
-
-def test_a_running_server_delivers_by_itself(receiver: Receiver) -> None:
-    with SandboxServer(webhook_delay=0, settings=Settings(webhooks_internal=True)) as server:
-        crm = Asker(server.sandbox, server.credentials, {"X-Api-Key": server.credentials["api_key"]})
-        register(crm, "Lead.create", receiver.url)
-        crm.create("Lead", lastName="A")
-        assert receiver.arrived.wait(20)
-    assert receiver.changes()[0][0]["lastName"] == "A"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_espo.client.column_types.columns import Column
-from airflow_provider_espo.client.column_types.values import typed_rows
+from airflow_provider_espo.client.column_types.values import converter
 from airflow_provider_espo.transfers.sql_names import TableName
 from airflow_provider_espo.transfers.sql_table import TableOptions, prepare
 from airflow_provider_espo.transfers.sql_writing import TableWriter
@@ -61,8 +61,8 @@ def test_a_table_holds_what_the_records_have(database: Database, given_records: 
     table = sa.Table("records", sa.MetaData(), autoload_with=database.engine)
     with database.engine.connect() as connection:
         found = [dict(row) for row in connection.execute(sa.select(table).order_by(table.c.id)).mappings()]
-    names = [column.name for column in columns]
-    expected = [dict(zip(names, row, strict=True)) for row in typed_rows(columns, records)]
+    converters = {column.name: converter(column) for column in columns}
+    expected = [{name: convert(record.get(name)) for name, convert in converters.items()} for record in records]
     assert [plain(row) for row in found] == [plain(row) for row in expected]
 
 

@@ -1,31 +1,20 @@
-"""Notes that start DAGs, and triggers where Airflow has neither state stores nor shared streams."""
+"""Notes that start DAGs."""
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from airflow_provider_espo.client.errors import EspoInputError
-from airflow_provider_espo.triggers import watching
-from airflow_provider_espo.triggers.record_event import EspoRecordEventTrigger
 from airflow_provider_espo.triggers.stream_event import EspoStreamEventTrigger
-from tests.unit.sandbox_crm import NOW, SandboxCrm
-from tests.unit.triggers.conftest import SHARED
-from tests.unit.triggers.triggerer import Airflow, Store, Triggerer, in_its_own_time
+from tests.unit.sandbox_crm import SandboxCrm
+from tests.unit.triggers.triggerer import Store, Triggerer, in_its_own_time, shared_only
 
 
 @pytest.fixture
-def crm(sandbox_crm: SandboxCrm, airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> SandboxCrm:
-    monkeypatch.setattr(watching, "_bells", {})
-    sandbox_crm.before = lambda _sent: on_time(sandbox_crm)
-    return sandbox_crm
-
-
-def on_time(crm: SandboxCrm) -> None:
-    crm.now = NOW + timedelta(seconds=asyncio.get_running_loop().time())
+def crm(crm_on_time: SandboxCrm) -> SandboxCrm:
+    return crm_on_time
 
 
 def trigger(**given: Any) -> EspoStreamEventTrigger:
@@ -94,7 +83,7 @@ def test_more_notes_than_a_look_takes_all_come(crm: SandboxCrm, monkeypatch: pyt
     in_its_own_time(scene())
 
 
-@pytest.mark.parametrize("airflow", [SHARED], indirect=True)
+@shared_only
 def test_filters_on_one_stream_cost_one_poll_an_interval(crm: SandboxCrm) -> None:
     async def scene() -> None:
         triggerer = Triggerer(Store())
@@ -121,55 +110,3 @@ def test_filters_on_one_stream_cost_one_poll_an_interval(crm: SandboxCrm) -> Non
 def test_arguments_that_are_none_are_refused_in_the_dag_file(given: dict[str, Any]) -> None:
     with pytest.raises(EspoInputError):
         trigger(**given)
-
-
-# -- without shared streams and state stores (before Airflow 3.3) ---------------------------------------------------
-
-
-ALONE = pytest.mark.parametrize("airflow", [False], ids=["alone"], indirect=True)
-
-
-def add(crm: SandboxCrm) -> str:
-    on_time(crm)
-    return str(crm.asker.create("Lead", lastName="Roe")["id"])
-
-
-@ALONE
-def test_without_a_state_store_the_place_is_kept_in_a_variable(crm: SandboxCrm, airflow: Airflow) -> None:
-    async def scene() -> None:
-        watcher = EspoRecordEventTrigger(entity_type="Lead", poll_interval=5.0)
-        one = Triggerer(Store())
-        one.start(watcher)
-        await one.live(10)
-        first = add(crm)
-        await one.live(30)
-        await one.kill()
-        missed = add(crm)
-        two = Triggerer(Store())
-        two.start(watcher)
-        await two.live(30)
-        assert one.ids() == [first]
-        assert two.ids() == [missed]
-        assert [name.startswith("espo_watcher_") for name in airflow.variables] == [True]
-        await two.kill()
-
-    in_its_own_time(scene())
-
-
-@ALONE
-def test_without_acknowledgements_an_event_of_the_last_seconds_comes_again(crm: SandboxCrm) -> None:
-    async def scene() -> None:
-        watcher = EspoRecordEventTrigger(entity_type="Lead", poll_interval=2.0)
-        one = Triggerer(Store())
-        one.start(watcher)
-        await one.live(10)
-        made = add(crm)
-        await one.live(5, persisting=False)
-        await one.kill()
-        two = Triggerer(Store())
-        two.start(watcher)
-        await two.live(10)
-        assert two.ids() == [made]
-        await two.kill()
-
-    in_its_own_time(scene())

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import selectors
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -24,6 +25,20 @@ except ImportError:
 
 #: The method by which Airflow offers acknowledged shared streams; it has state stores of assets since the same version.
 _OFFER = "create_shared_stream_producer"
+
+_ALONE = pytest.param(False, id="alone")
+_SHARED = pytest.param(
+    True,
+    id="shared",
+    marks=pytest.mark.skipif(
+        shared_stream is None, reason="Airflow has shared streams and asset state stores since 3.3"
+    ),
+)
+#: What the triggers of a test run on, with shared streams or without.
+WAYS = [_SHARED, _ALONE]
+#: Marks tests of what only an Airflow with shared streams and state stores has, or only one without.
+shared_only = pytest.mark.parametrize("airflow", [_SHARED], indirect=True)
+alone_only = pytest.mark.parametrize("airflow", [_ALONE], indirect=True)
 
 T = TypeVar("T")
 
@@ -57,7 +72,7 @@ class Loop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._thread_is_done)
         return future
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as it is there
         # Python 3.12 and later wait for it on a thread of their own, for a time that would pass at once.
         self._passing.threads += 1
         await super().shutdown_default_executor()
@@ -82,15 +97,10 @@ class Airflow:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, shares: bool) -> None:
         self.shares = shares
         self.variables: dict[str, str] = {}
-        self.before_set: Callable[[], None] = lambda: None
         if not shares:
             monkeypatch.delattr(BaseEventTrigger, _OFFER, raising=False)
         monkeypatch.setattr(Variable, "get", lambda key, default=None: self.variables.get(key, default))
-        monkeypatch.setattr(Variable, "set", self._set)
-
-    def _set(self, key: str, value: str) -> None:
-        self.before_set()
-        self.variables[key] = value
+        monkeypatch.setattr(Variable, "set", self.variables.__setitem__)
 
 
 class Store:
@@ -99,8 +109,12 @@ class Store:
     def __init__(self) -> None:
         self.values: dict[str, dict[str, Any]] = {}
         self.before_set: Callable[[], None] = lambda: None
+        #: Assets that are not there.
+        self.failing: set[str] = set()
 
-    def _before_set(self) -> None:
+    def _before_set(self, asset: str) -> None:
+        if asset in self.failing:
+            raise RuntimeError("there is no such asset")
         self.before_set()
 
     def accessors(self, *assets: str) -> Any:
@@ -116,7 +130,9 @@ class Store:
                 self._values[key] = stored(value)
 
         class Accessors:
-            _by_name = {name: Accessor(self.values.setdefault(name, {}), self._before_set) for name in assets}
+            _by_name = {
+                name: Accessor(self.values.setdefault(name, {}), partial(self._before_set, name)) for name in assets
+            }
             _by_uri: dict[str, Any] = {}
 
             async def aget(self, key: str, default: Any = None) -> Any:
@@ -135,8 +151,11 @@ class Triggerer:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        #: Seconds that Airflow's clock is ahead of the loop's.
+        self.late = 0.0
         self.shares = hasattr(BaseEventTrigger, _OFFER)
-        self.streams = shared_stream.SharedStreamManager() if self.shares else None
+        if self.shares:
+            self.streams = shared_stream.SharedStreamManager(_now=lambda: asyncio.get_running_loop().time() + self.late)
         self.database: list[tuple[int, Any]] = []
         self.failed: list[tuple[int, BaseException]] = []
         self._events: list[tuple[int, Any, int | None]] = []
@@ -179,6 +198,20 @@ class Triggerer:
         self.database += [(number, payload) for number, payload, _ in taken]
         if self.shares:
             self.streams.confirm_persisted([seq for *_, seq in taken if seq is not None])
+
+    def persist_of(self, number: int) -> None:
+        """Put the events of one trigger into the database; those of the others wait."""
+        others = [event for event in self._events if event[0] != number]
+        self._events = [event for event in self._events if event[0] == number]
+        self.persist()
+        self._events = others
+
+    async def time_out(self) -> None:
+        """Have so much time pass on Airflow's clock that it waits no longer for what was not persisted."""
+        self.late = shared_stream.DEFAULT_ACK_TIMEOUT
+        self._events.clear()
+        await asyncio.sleep(shared_stream.DEFAULT_ACK_TIMEOUT / 5)
+        self.late = 0.0
 
     async def live(self, seconds: float, *, persisting: bool = True) -> None:
         """Go on for some time, a sync of the supervisor every second."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_espo.client.column_types.arrow import arrow_batch, arrow_schema
 from airflow_provider_espo.client.column_types.columns import Column
-from airflow_provider_espo.client.column_types.values import typed_rows
+from airflow_provider_espo.client.column_types.values import converter
 from airflow_provider_espo.client.errors import EspoBadAnswerError
 
 COLUMNS = [
@@ -159,7 +159,6 @@ RECORDS = st.lists(
 @given(RECORDS)
 def test_a_batch_holds_the_same_as_rows_converted_one_by_one(records: list[dict[str, Any]]) -> None:
     given_records = [{**json.loads(json.dumps(record)), "id": str(number)} for number, record in enumerate(records)]
-    rows = [
-        dict(zip([column.name for column in COLUMNS], row, strict=True)) for row in typed_rows(COLUMNS, given_records)
-    ]
+    converters = {column.name: converter(column) for column in COLUMNS}
+    rows = [{name: convert(record.get(name)) for name, convert in converters.items()} for record in given_records]
     assert batch(given_records).to_pylist() == rows

@@ -116,9 +116,9 @@ class TestProgress:
         assert again.parts == PLAN
         assert again.notes == {"end": "2026-01-01 00:00:00"}
         assert (again.files_of(0), again.files_of(1)) == ([], files)
-        assert (again.is_finished(0), again.is_finished(1), again.is_complete) == (True, False, False)
+        assert (again.is_finished(0), again.is_finished(1)) == (True, False)
         again.finish_part(1)
-        assert Progress.take_up(folder, NAMES, "f").is_complete
+        assert Progress.take_up(folder, NAMES, "f").is_finished(1)
 
     def test_what_was_done_for_another_question_does_not_count(self, folder: Folder) -> None:
         Progress.take_up(folder, NAMES, "f").plan(PLAN)
@@ -178,7 +178,7 @@ class TestProgress:
         for thread in threads:
             thread.join()
         again = Progress.take_up(local, NAMES, "f")
-        assert again.is_complete
+        assert all(again.is_finished(number) for number in range(8))
         assert [file.name for file in again.files] == local.names()[:24]
 
     def test_it_is_forgotten_when_the_manifest_tells_it(self, folder: Folder) -> None:

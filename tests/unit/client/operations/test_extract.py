@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from airflow_provider_espo.client.errors import EspoServerError, EspoUnknownNameError
 from airflow_provider_espo.client.extraction import Halt, Page, Part, Question
 from airflow_provider_espo.client.operations.extract import ask, extract_part
-from airflow_provider_espo.client.operations.partitions import plan_parts
+from airflow_provider_espo.client.operations.partitions import Planning
 from airflow_provider_espo.client.search import Search
 from tests.unit.client.driving import make_state, over_requests, run, run_all
 from tests.unit.client.fake_espo import Call, FakeEspo
+from tests.unit.client.operations.planning import planned
 from tests.unit.client.operations.test_pages import Ids
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
@@ -62,7 +63,7 @@ def test_after_any_death_the_walk_goes_on_without_a_gap_or_a_repeat(
     count: int, parts: int, page_size: int, deaths: list[int]
 ) -> None:
     fake = cases(count)
-    plan = run(fake, plan_parts(question(), parts, least_records=1))
+    plan = planned(fake, question(), parts, least_records=1)
     stored: dict[int, list[str]] = {part.number: [] for part in plan}
     for pages in [*deaths, None]:
         for part in plan:
@@ -85,7 +86,7 @@ def test_what_is_there_throughout_comes_once_from_parts_walked_side_by_side(
     parts: int, events: list[tuple[bool, int]], page_size: int
 ) -> None:
     fake = cases(30)
-    plan = run(fake, plan_parts(question(), parts, least_records=1))
+    plan = planned(fake, question(), parts, least_records=1)
     throughout = set(fake.records["Case"])
     todo = list(events)
 
@@ -112,7 +113,9 @@ def test_what_is_there_throughout_comes_once_from_parts_walked_side_by_side(
 def test_side_by_side_over_threads_nothing_is_mixed_up() -> None:
     fake = cases(300)
     with over_requests(fake, make_state(max_workers=4)) as client:
-        plan = client.run(plan_parts(question(), 8, least_records=1))
+        planning = Planning(question(), 8, least_records=1)
+        client.run(planning.count())
+        plan = planning.cut(one for one in client.run_many(planning.borders()) if isinstance(one, list))
         sinks = [Ids() for _ in plan]
         walks = [extract_part(question(), part, sink) for part, sink in zip(plan, sinks, strict=True)]
         assert list(client.run_many(walks)) == [True] * 8
@@ -122,7 +125,7 @@ def test_side_by_side_over_threads_nothing_is_mixed_up() -> None:
 
 def test_one_failure_ends_the_other_walks_and_no_sink_of_theirs_is_finished() -> None:
     fake = cases(40)
-    plan = run(fake, plan_parts(question(), 4, least_records=1))
+    plan = planned(fake, question(), 4, least_records=1)
     halt = Halt()
     sinks = [Store(0 if part.number == 2 else None) for part in plan]
     walks = [extract_part(question(2), part, sink, halt=halt) for part, sink in zip(plan, sinks, strict=True)]

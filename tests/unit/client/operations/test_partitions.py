@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.client.extraction import Part, Question
 from airflow_provider_espo.client.operations.extract import extract_part
-from airflow_provider_espo.client.operations.partitions import plan_parts
 from airflow_provider_espo.client.search import Search
 from tests.unit.client.driving import run
 from tests.unit.client.fake_espo import Call, FakeEspo
+from tests.unit.client.operations.planning import planned
 from tests.unit.client.operations.test_pages import Ids
 
 #: Ids as they may be: EspoCRM's own, UUIDs, in upper and lower case, which the server's collation folds.
@@ -46,7 +46,7 @@ def read(fake: FakeEspo, part: Part, entity_type: str = "Case") -> list[str]:
 @given(ids=IDS, parts=st.integers(1, 9), entity_type=st.sampled_from(["Case", "Email"]))
 def test_every_record_is_in_exactly_one_part_whatever_its_id(ids: list[str], parts: int, entity_type: str) -> None:
     fake = with_ids(entity_type, ids)
-    plan = run(fake, plan_parts(question(entity_type), parts, least_records=1))
+    plan = planned(fake, question(entity_type), parts, least_records=1)
     found = [record_id for part in plan for record_id in read(fake, part, entity_type)]
     assert sorted(found) == sorted(ids)
     assert len(plan) <= parts
@@ -61,7 +61,7 @@ def test_every_record_is_in_exactly_one_part_whatever_its_id(ids: list[str], par
 @given(ids=IDS, parts=st.integers(1, 9))
 def test_parts_are_of_one_size(ids: list[str], parts: int) -> None:
     fake = with_ids("Case", ids)
-    plan = run(fake, plan_parts(question(), parts, least_records=1))
+    plan = planned(fake, question(), parts, least_records=1)
     sizes = [len(read(fake, part)) for part in plan]
     assert max(sizes) - min(sizes) <= 1
     assert sizes == [part.expected for part in plan]
@@ -71,21 +71,21 @@ def test_parts_are_of_one_size(ids: list[str], parts: int) -> None:
 @given(ids=IDS.filter(lambda ids: len(ids) > 3), parts=st.integers(1, 4), within=st.integers(1, 4))
 def test_a_part_can_be_cut_further(ids: list[str], parts: int, within: int) -> None:
     fake = with_ids("Case", ids)
-    plan = run(fake, plan_parts(question(), parts, least_records=1))
-    smaller = [one for part in plan for one in run(fake, plan_parts(question(), within, within=part, least_records=1))]
+    plan = planned(fake, question(), parts, least_records=1)
+    smaller = [one for part in plan for one in planned(fake, question(), within, within=part, least_records=1)]
     assert sorted(record_id for part in smaller for record_id in read(fake, part)) == sorted(ids)
     assert all(one.up_to == following.after for one, following in pairwise(smaller))
 
 
 def test_few_records_are_not_cut() -> None:
     fake = with_ids("Case", [f"{index:017x}" for index in range(1500)])
-    assert len(run(fake, plan_parts(question(page_size=200), 8))) == 1
-    assert len(run(fake, plan_parts(question(page_size=200), 8, least_records=500))) == 3
+    assert len(planned(fake, question(page_size=200), 8)) == 1
+    assert len(planned(fake, question(page_size=200), 8, least_records=500)) == 3
 
 
 def test_a_plan_costs_one_count_and_one_row_for_each_border() -> None:
     fake = with_ids("Case", [f"{index:017x}" for index in range(400)])
-    run(fake, plan_parts(question(), 4, least_records=1))
+    planned(fake, question(), 4, least_records=1)
     assert [call.search["maxSize"] for call in fake.seen("GET", "Case")] == [0, 1, 1, 1]
     assert all(call.search["select"] == ["id"] for call in fake.seen("GET", "Case")[1:])
 
@@ -99,7 +99,7 @@ def test_records_that_go_while_it_is_planned_leave_no_gap() -> None:
                 del fake.records["Case"][record_id]
 
     fake.before_each = lose_some
-    plan = run(fake, plan_parts(question(), 4, least_records=1))
+    plan = planned(fake, question(), 4, least_records=1)
     fake.before_each = None
     assert [one for part in plan for one in read(fake, part)] == sorted(fake.records["Case"])
 
@@ -109,11 +109,11 @@ def test_the_filter_counts() -> None:
     for index, record in enumerate(fake.records["Case"].values()):
         record["status"] = "New" if index < 8 else "Closed"
     new = question().narrowed({"type": "equals", "attribute": "status", "value": "New"})
-    plan = run(fake, plan_parts(new, 4, least_records=1))
+    plan = planned(fake, new, 4, least_records=1)
     assert [part.expected for part in plan] == [2, 2, 2, 2]
 
 
 @pytest.mark.parametrize("parts", [0, -1, True, 1.5, "4", None])
 def test_a_number_of_parts_that_is_none_is_refused(parts: object) -> None:
     with pytest.raises(EspoInputError, match="number of parts"):
-        run(FakeEspo(), plan_parts(question(), parts))  # type: ignore[arg-type]
+        planned(FakeEspo(), question(), parts)  # type: ignore[arg-type]
