@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoError, EspoForbiddenError, EspoNotFoundError
+from airflow_provider_espo.links.espo import EspoRecordLink
 from airflow_provider_espo.operators.base import EspoOperator
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class EspoRegisterWebhookOperator(_WebhookOperator):
     :raises EspoError: the key could not be stored, so the webhook was taken back.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
+
     def __init__(self, *, event: str, url: str, skip_own: bool = False, **kwargs: Any) -> None:
         super().__init__(event=event, url=url, **kwargs)
         self.skip_own = skip_own
@@ -120,6 +123,10 @@ class EspoRegisterWebhookOperator(_WebhookOperator):
             webhook_id, action = self._settle(hook)
             self._forget_gone(hook, webhook_id)
         return self._result(webhook_id, action)
+
+    def record_shown(self) -> tuple[str | None, str | None]:
+        """Return the webhook, whose page EspoCRM shows to administrators."""
+        return _ENTITY_TYPE, (self.facts or {}).get("id")
 
     def _settle(self, hook: EspoHook) -> tuple[str, str]:
         """Have one webhook with a kept key, and no other.

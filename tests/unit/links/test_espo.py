@@ -24,6 +24,7 @@ from airflow_provider_espo.operators.record import (
 )
 from airflow_provider_espo.operators.relationship import EspoLinkOperator
 from airflow_provider_espo.operators.stream import EspoPostToStreamOperator
+from airflow_provider_espo.operators.webhook import EspoRegisterWebhookOperator
 from airflow_provider_espo.sensors.job import EspoJobSensor
 from airflow_provider_espo.sensors.record import EspoRecordSensor, EspoRecordStateSensor
 from tests.unit.airflows import DagSerialization
@@ -185,6 +186,13 @@ def test_a_post_opens_the_record_it_went_to_and_otherwise_itself(crm: Crm) -> No
     assert buttons(to_all) == {RECORD: "Note/view/6746d1f3a0b1c2d4e"}
 
 
+def test_a_webhook_opens_its_own_page(crm: Crm) -> None:
+    task = EspoRegisterWebhookOperator(task_id="t", event="Lead.create", url="https://airflow.example.com/hooks")
+    assert buttons(task) == {}
+    task.facts = {"id": "6746d1f3a0b1c2d4e"}
+    assert buttons(task) == {RECORD: "Webhook/view/6746d1f3a0b1c2d4e"}
+
+
 def test_an_email_opens_itself_and_not_its_record(crm: Crm) -> None:
     task = EspoSendEmailOperator(task_id="t", to="a@example.com", subject="Hi", entity_type="Lead", record_id=LEAD)
     assert buttons(task) == {}
@@ -245,7 +253,6 @@ WITHOUT = {
     "EspoDownloadAttachmentOperator",
     "EspoGetCurrencyRatesOperator",
     "EspoPreflightOperator",
-    "EspoRegisterWebhookOperator",
     "EspoRequestOperator",
     "EspoSetCurrencyRatesOperator",
     "EspoUnregisterWebhookOperator",
