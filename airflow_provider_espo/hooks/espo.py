@@ -8,20 +8,18 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import aclosing, closing
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_espo import __version__, compat
+from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoError
 from airflow_provider_espo.client.methods import AsyncMethods, BlockingMethods
+from airflow_provider_espo.hooks.settings import aconfig_of, config_of
 
 # DAG files import this module all the time: of the client it loads no more than the errors.
 if TYPE_CHECKING:
-    from airflow.sdk import Connection
-
     from airflow_provider_espo.client.aio import EspoAsyncClient
     from airflow_provider_espo.client.config import ClientConfig
     from airflow_provider_espo.client.state import ClientState
@@ -108,9 +106,7 @@ class EspoHook(_ConnectionType, BlockingMethods, BaseHook):
         """
         with self._lock:
             if self._config is None:
-                connection, extra = compat.get_connection(self.espo_conn_id)
-                config, secrets = _config(connection, extra, self.at_most)
-                compat.mask(list(secrets))
+                config = config_of(self.espo_conn_id, self.at_most)
                 if hint := config.unknown_extras_hint():
                     self.log.warning("%s", hint)
                 self._config = config
@@ -262,10 +258,7 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
 
             # The HTTP library is imported off the loop: it takes longer than a loop may be held up.
             aio_shared = await asyncio.to_thread(_aio_shared)
-            connection, extra = await compat.aget_connection(self.espo_conn_id)
-            config, secrets = _config(connection, extra, self.at_most)
-            await compat.amask(list(secrets))
-            await asyncio.to_thread(config.check_files)
+            config = await aconfig_of(self.espo_conn_id, self.at_most)
             # Another coroutine may have been here meanwhile.
             if self._client is None:
                 if hint := config.unknown_extras_hint():
@@ -334,28 +327,6 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         if token is not None and token != self._masked_token:
             await compat.amask(_token_secrets(client.state.config, token))
             self._masked_token = token
-
-
-def _config(
-    connection: Connection, extra: dict[str, Any], at_most: Mapping[str, float]
-) -> tuple[ClientConfig, list[str]]:
-    """Settings of a connection, and the secrets in them."""
-    from airflow_provider_espo.client.config import ClientConfig, secrets_of
-
-    config = ClientConfig.from_connection(
-        host=connection.host,
-        schema=connection.schema,
-        port=connection.port,
-        login=connection.login,
-        password=connection.password,
-        extra=extra,
-        user_agent=f"airflow-provider-espo/{__version__} apache-airflow/{compat.airflow_version()}",
-    )
-    bounded: dict[str, Any] = {}
-    for name, bound in at_most.items():
-        value = getattr(config, name)
-        bounded[name] = bound if value is None else min(value, bound)
-    return replace(config, **bounded), secrets_of(config)
 
 
 def _token_secrets(config: ClientConfig, token: str) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +32,9 @@ class EspoTask:
 
     #: Entity types whose records the task writes, in the same way.
     writes: ClassVar[tuple[str, ...]] = ()
+
+    #: Entity types that the task writes in some cases only: otherwise their outlets are told that it was none.
+    may_write: ClassVar[tuple[str, ...]] = ()
 
     #: Names of attributes that hold the path of a file that the task reads.
     reads_files: ClassVar[tuple[str, ...]] = ()
@@ -106,6 +110,10 @@ class EspoTask:
         except Exception:
             # The work is done: a failure now would have it done again.
             logging.getLogger(__name__).exception("The outlets' events go without counts")
+        with suppress(Exception):
+            # A task that comes back from the triggerer may not have asked its hook for anything, and when OpenLineage
+            # asks it is too late to ask Airflow.
+            _ = self.hook.config
 
 
 def _noting(method: Callable[..., Any]) -> Callable[..., Any]:

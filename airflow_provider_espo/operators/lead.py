@@ -48,6 +48,7 @@ class EspoConvertLeadOperator(EspoOperator):
 
     operator_extra_links = (EspoRecordLink(),)
     writes = ("Lead",)
+    may_write = ("Account", "Contact", "Opportunity")
     result_has_parts = True
     template_fields: Sequence[str] = (
         "espo_conn_id",
@@ -104,7 +105,7 @@ class EspoConvertLeadOperator(EspoOperator):
     def records_written(self) -> dict[str, dict[str, int]]:
         """Return what was written: the lead, and what it was converted into."""
         written = super().records_written()
-        for entity_type in ("Account", "Contact", "Opportunity"):
+        for entity_type in self.may_write:
             if (self.facts or {}).get(f"{entity_type.lower()}_id"):
                 written[entity_type] = {"count": written["Lead"]["count"]}
         return written

@@ -100,7 +100,11 @@ def tell_outlets(task: EspoTask, context: Context) -> None:
             continue
         if not outlet.uri.startswith(f"{SCHEME}://"):
             events[outlet].extra.update(went_out)
-        elif counts := written.get(namespace_and_name(outlet.uri)[1]):
+            continue
+        entity_type = namespace_and_name(outlet.uri)[1]
+        if entity_type in task.may_write and entity_type not in written:
+            events[outlet].extra["count"] = 0
+        if counts := written.get(entity_type):
             events[outlet].extra.update(counts)
             if facts.get("id") is not None:
                 events[outlet].extra["id"] = facts["id"]

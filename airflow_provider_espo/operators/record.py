@@ -231,6 +231,7 @@ class EspoDeleteRecordOperator(EspoOperator):
     :raises EspoNotFoundError: no such record and not ``missing_ok``.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
     writes = ("entity_type",)
     result_has_parts = True
     template_fields: Sequence[str] = ("espo_conn_id", "entity_type", "record_id")
@@ -247,6 +248,10 @@ class EspoDeleteRecordOperator(EspoOperator):
             result = hook.delete_record(self.entity_type, self.record_id, missing_ok=self.missing_ok)
         self.log.info("%s %s: %s", self.entity_type, result["id"], result["action"])
         return result
+
+    def record_shown(self) -> tuple[str | None, str | None]:
+        """Return the record that could not be deleted; of one that is gone there is nothing to open."""
+        return super().record_shown() if self.facts is None else (None, None)
 
 
 class EspoListRecordsOperator(ListingOperator):

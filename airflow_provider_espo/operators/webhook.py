@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_espo import compat
 from airflow_provider_espo.client.errors import EspoError, EspoForbiddenError, EspoNotFoundError
+from airflow_provider_espo.links.espo import EspoRecordLink
 from airflow_provider_espo.operators.base import EspoOperator
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_provider_espo.hooks.espo import EspoHook
 
 _ENTITY_TYPE = "Webhook"
+#: How often it is looked again whether there is one webhook. Twice, unless others register the same one.
+_ROUNDS = 8
 
 
 class _WebhookOperator(EspoOperator):
@@ -93,7 +96,8 @@ class EspoRegisterWebhookOperator(_WebhookOperator):
 
     Safe to repeat, as retry or in each run: a webhook of the connection's user for the same event and address is left
     as it is, and switched on if it was off. Where its Variable is gone or holds another key, a new webhook takes its
-    place; so to have a new key, delete the Variable. A second webhook for the same event and address is removed.
+    place; so to have a new key, delete the Variable. A second webhook for the same event and address is removed, also
+    if several runs register it at the same time.
 
     :param event: ``Lead.create``, ``Lead.update``, ``Lead.delete`` or ``Lead.fieldUpdate.status``. (templated)
     :param url: address that EspoCRM posts to. (templated)
@@ -107,6 +111,8 @@ class EspoRegisterWebhookOperator(_WebhookOperator):
     :raises EspoError: the key could not be stored, so the webhook was taken back.
     """
 
+    operator_extra_links = (EspoRecordLink(),)
+
     def __init__(self, *, event: str, url: str, skip_own: bool = False, **kwargs: Any) -> None:
         super().__init__(event=event, url=url, **kwargs)
         self.skip_own = skip_own
@@ -114,23 +120,52 @@ class EspoRegisterWebhookOperator(_WebhookOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Register the webhook."""
         with self.hook as hook:
-            own = self._own(hook)
-            usable = [webhook for webhook in own if self._is_usable(hook, webhook)]
-            # Of several the one that delivers.
-            kept = min(usable, key=lambda webhook: not webhook["is_active"], default=None)
-            webhook_id, action = self._register(hook, own) if kept is None else self._keep(hook, kept)
-            for other in own:
-                if other["id"] != webhook_id:
-                    self.log.info("Webhook %s for the same event and address is removed", other["id"])
-                    self._remove(hook, other)
+            webhook_id, action = self._settle(hook)
             self._forget_gone(hook, webhook_id)
         return self._result(webhook_id, action)
+
+    def record_shown(self) -> tuple[str | None, str | None]:
+        """Return the webhook, whose page EspoCRM shows to administrators."""
+        return _ENTITY_TYPE, (self.facts or {}).get("id")
+
+    def _settle(self, hook: EspoHook) -> tuple[str, str]:
+        """Have one webhook with a kept key, and no other.
+
+        Others may be at it at the same time, and each sees what the rest has made so far. All of them prefer the same
+        one, and whoever registered or removed one looks again: the last one to do so sees what is left.
+        """
+        done: dict[str, str] = {}
+        taken: EspoNotFoundError | None = None
+        for _ in range(_ROUNDS):
+            own = self._own(hook)
+            usable = [webhook for webhook in own if self._is_usable(hook, webhook)]
+            try:
+                if not usable:
+                    done[self._register(hook, own)] = "created"
+                    continue
+                kept = min(usable, key=lambda webhook: str(webhook["id"]))
+                if self._keep(hook, kept):
+                    done.setdefault(kept["id"], "updated")
+            except EspoNotFoundError as error:
+                # Somebody else, to whom its key seemed lost, removed it.
+                taken = error
+                continue
+            others = [webhook for webhook in own if webhook["id"] != kept["id"]]
+            for other in others:
+                self.log.info("Webhook %s for the same event and address is removed", other["id"])
+                self._remove(hook, other)
+            if not others:
+                return kept["id"], done.get(kept["id"], "unchanged")
+        raise EspoError(
+            f"Others register and remove the webhook for {self.event} at the same time",
+            hint="Register a webhook in one DAG only, with max_active_runs=1",
+        ) from taken
 
     def _is_usable(self, hook: EspoHook, webhook: dict[str, Any]) -> bool:
         kept = _kept(webhook["id"])
         return kept is not None and self._is_of(hook, kept) and kept.is_for(webhook["secret_key"])
 
-    def _register(self, hook: EspoHook, own: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    def _register(self, hook: EspoHook, own: Sequence[dict[str, Any]]) -> str:
         known = [webhook["id"] for webhook in own]
         webhook = hook.create_webhook(self.event, self.url, skip_own=self.skip_own, is_active=False, known_ids=known)
         compat.mask(webhook["secret_key"])
@@ -140,19 +175,23 @@ class EspoRegisterWebhookOperator(_WebhookOperator):
             with suppress(EspoError):
                 hook.delete_record(_ENTITY_TYPE, webhook["id"])
             raise
-        self._change(hook, webhook["id"], {"isActive": True})
-        return webhook["id"], "created"
+        try:
+            self._change(hook, webhook["id"], {"isActive": True})
+        except EspoNotFoundError:
+            _forget(webhook["id"])
+            raise
+        return str(webhook["id"])
 
-    def _keep(self, hook: EspoHook, webhook: dict[str, Any]) -> tuple[str, str]:
+    def _keep(self, hook: EspoHook, webhook: dict[str, Any]) -> bool:
+        """Have a webhook as it is asked for; returns whether it was otherwise."""
         changes: dict[str, Any] = {}
         if not webhook["is_active"]:
             changes["isActive"] = True
         if bool(webhook["skip_own"]) != self.skip_own:
             changes["skipOwn"] = self.skip_own
-        if not changes:
-            return webhook["id"], "unchanged"
-        self._change(hook, webhook["id"], changes)
-        return webhook["id"], "updated"
+        if changes:
+            self._change(hook, webhook["id"], changes)
+        return bool(changes)
 
     def _change(self, hook: EspoHook, webhook_id: str, changes: dict[str, Any]) -> None:
         hook.update_record(_ENTITY_TYPE, webhook_id, changes, only_changes=False, validate=False)

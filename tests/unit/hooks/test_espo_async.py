@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,13 +11,12 @@ import httpx
 import pytest
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.cache import SecretCache
-from airflow.sdk.execution_time.comms import ConnectionResult, GetConnection, MaskSecret
-from asgiref.sync import async_to_sync
 
 from airflow_provider_espo.exceptions import EspoConfigError
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
 from tests.unit.airflows import hide_names
-from tests.unit.crm import API_KEY, LEAD, USER, Crm, page
+from tests.unit.crm import LEAD, USER, Crm, page
+from tests.unit.supervisor import Supervisor
 
 
 async def test_hooks_of_a_connection_share_one_client_and_the_last_one_closes_it(crm: Crm) -> None:
@@ -89,57 +87,6 @@ async def test_a_closed_hook_may_be_used_again(crm: Crm) -> None:
     assert (await hook.whoami())["user_name"] == "airflow"
     await hook.close()
     await hook.close()
-
-
-class Supervisor:
-    """Airflow's supervisor as a triggerer's loop sees it.
-
-    To wait for it without ``await`` would be a deadlock, and another loop than the triggerer's reads its answers out of
-    order: Airflow 3.1 then ends the triggerer.
-    """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.masked: list[Any] = []
-        self.blocked: list[str] = []
-        self.other_loops: list[Any] = []
-
-    def send(self, message: Any) -> Any:
-        """Do as the triggerer of Airflow 3.1 does."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return async_to_sync(self.asend)(message)
-        self.blocked.append(_who_masks())
-        raise RuntimeError("a blocking call on the loop")
-
-    async def asend(self, message: Any) -> Any:
-        if asyncio.get_running_loop() is not self._loop:
-            self.other_loops.append(message)
-            raise RuntimeError("a response read out of order")
-        if isinstance(message, MaskSecret):
-            self.masked.append(message.value)
-            return None
-        assert isinstance(message, GetConnection)
-        return ConnectionResult.model_validate(
-            {
-                "conn_id": message.conn_id,
-                "conn_type": "espo",
-                "host": Crm.url,
-                "schema": None,
-                "login": None,
-                "password": API_KEY,
-                "port": None,
-                "extra": '{"headers": {"X-Gateway-Token": "gateway-s3cret"}}',
-            }
-        )
-
-
-def _who_masks() -> str:
-    """Name of the module that called Airflow's ``mask_secret``."""
-    callers = inspect.stack(context=0)
-    masking = next(place for place, caller in enumerate(callers) if caller.function == "mask_secret")
-    return str(callers[masking + 1].frame.f_globals["__name__"])
 
 
 @pytest.mark.parametrize("missing", [[], ["amask_secret"]], ids=["Airflow 3.3.2", "before"])

@@ -18,17 +18,20 @@ from airflow_provider_espo.operators.lead import EspoConvertLeadOperator
 from airflow_provider_espo.operators.mass_action import EspoMassUpdateOperator
 from airflow_provider_espo.operators.record import (
     EspoCreateRecordOperator,
+    EspoDeleteRecordOperator,
     EspoListRecordsOperator,
     EspoUpdateRecordOperator,
 )
 from airflow_provider_espo.operators.relationship import EspoLinkOperator
 from airflow_provider_espo.operators.stream import EspoPostToStreamOperator
+from airflow_provider_espo.operators.webhook import EspoRegisterWebhookOperator
 from airflow_provider_espo.sensors.job import EspoJobSensor
 from airflow_provider_espo.sensors.record import EspoRecordSensor, EspoRecordStateSensor
 from tests.unit.airflows import DagSerialization
-from tests.unit.crm import API_KEY, LEAD, Crm
+from tests.unit.crm import API_KEY, LEAD, Crm, refusal
 from tests.unit.running import context_of
 from tests.unit.sandbox_crm import SandboxCrm
+from tests.unit.test_building_blocks import TASKS
 
 SITE = "https://crm.example.com"
 TARGET_LIST = "6746d1f3a0b1c2d4f"
@@ -183,6 +186,13 @@ def test_a_post_opens_the_record_it_went_to_and_otherwise_itself(crm: Crm) -> No
     assert buttons(to_all) == {RECORD: "Note/view/6746d1f3a0b1c2d4e"}
 
 
+def test_a_webhook_opens_its_own_page(crm: Crm) -> None:
+    task = EspoRegisterWebhookOperator(task_id="t", event="Lead.create", url="https://airflow.example.com/hooks")
+    assert buttons(task) == {}
+    task.facts = {"id": "6746d1f3a0b1c2d4e"}
+    assert buttons(task) == {RECORD: "Webhook/view/6746d1f3a0b1c2d4e"}
+
+
 def test_an_email_opens_itself_and_not_its_record(crm: Crm) -> None:
     task = EspoSendEmailOperator(task_id="t", to="a@example.com", subject="Hi", entity_type="Lead", record_id=LEAD)
     assert buttons(task) == {}
@@ -223,6 +233,35 @@ def test_no_secret_is_in_an_address(connect: Callable[..., str]) -> None:
     task = EspoListRecordsOperator(task_id="t", entity_type="Lead")
     (link,) = task.operator_extra_links
     assert address(link, task) == f"{SITE}/#Lead"
+
+
+def test_a_record_that_is_gone_has_no_button_and_one_that_could_not_be_deleted_has(sandbox_crm: SandboxCrm) -> None:
+    lead = sandbox_crm.asker.create("Lead", lastName="Nowak")["id"]
+    delete = EspoDeleteRecordOperator(task_id="t", entity_type="Lead", record_id=lead)
+    sandbox_crm.on("DELETE", f"Lead/{lead}", refusal(403))
+    task = ran(delete)
+    assert task.error
+    assert buttons(task) == {RECORD: f"Lead/view/{lead}"}
+    sandbox_crm.on("DELETE", f"Lead/{lead}", True)
+    assert buttons(ran(delete)) == {}
+
+
+# --- all of them
+
+#: Tasks that work on nothing that has a page in EspoCRM.
+WITHOUT = {
+    "EspoDownloadAttachmentOperator",
+    "EspoGetCurrencyRatesOperator",
+    "EspoPreflightOperator",
+    "EspoRequestOperator",
+    "EspoSetCurrencyRatesOperator",
+    "EspoUnregisterWebhookOperator",
+}
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda one: one.__name__)
+def test_every_task_that_works_on_something_with_a_page_has_a_button(task: type[Any]) -> None:
+    assert bool(task.operator_extra_links) is (task.__name__ not in WITHOUT)
 
 
 # --- what Airflow makes of them
