@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +53,13 @@ def main(wanted: list[str]) -> int:
     if unknown:
         sys.stderr.write(f"There is no row for Airflow {', '.join(sorted(unknown))}\n")
         return 2
+    began = time.monotonic()
     results = [(row, *check(row)) for row in ROWS if not wanted or row.airflow in wanted]
     for row, python, failed in results:
         note = "" if python.startswith(row.python.removeprefix("python")) else f" ({row.python} is not here)"
         outcome = f"failed: {', '.join(failed)}" if failed else "passed"
         sys.stdout.write(f"Airflow {row.airflow} on Python {python}{note}: {outcome}\n")
+    sys.stdout.write(f"It took {(time.monotonic() - began) / 60:.0f} minutes\n")
     return 1 if any(failed for *_, failed in results) else 0
 
 
@@ -70,10 +73,10 @@ def check(row: Row) -> tuple[str, list[str]]:
     version = _output([str(python), "-c", "import platform; print(platform.python_version())"])
     failed = []
     warnings = "filterwarnings=" + "\n".join(WARNINGS)
-    for name, options in (("unit", ["-n", "2"]), ("system", [])):
+    for name in ("unit", "system"):
         sys.stdout.write(f"\n-- Airflow {row.airflow} on Python {version}: {name}\n")
         sys.stdout.flush()
-        command = [str(python), "-m", "pytest", "-q", "-o", warnings, *options, f"tests/{name}"]
+        command = [str(python), "-m", "pytest", "-q", "-o", warnings, "-n", "2", f"tests/{name}"]
         if subprocess.run(command, check=False, cwd=ROOT, env=environment()).returncode:
             failed.append(name)
     return version, failed
