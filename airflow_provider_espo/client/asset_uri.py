@@ -9,6 +9,9 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 SCHEME = "espo"
 
 _ENTITY_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,99}")
+#: Host names as in connections, and IPv6 addresses.
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")
+_PART_OF_PATH = re.compile(r"[^\s\\\x00-\x1f\x7f]+")
 #: Ports that a site has by itself, so that an address with and without them is the same.
 _OWN_PORTS = frozenset({80, 443})
 _FORM = "An asset of EspoCRM is espo://host/EntityType, such as espo://crm.example.com/Lead"
@@ -41,16 +44,20 @@ def normalized(parts: SplitResult) -> SplitResult:
     try:
         port = parts.port
     except ValueError:
-        _refuse("the port is not a number up to 65535")
+        port = 0
+    if port == 0:
+        _refuse("the port is not a number from 1 to 65535")
     if not host:
         _refuse("the host is missing")
+    if not _HOST.fullmatch(host):
+        _refuse("the host is no host name")
     *site, entity_type = [segment for segment in parts.path.split("/") if segment] or [""]
     if not entity_type:
         _refuse("the entity type is missing")
     if not _ENTITY_TYPE.fullmatch(entity_type):
         _refuse("what stands at its end is no entity type")
-    if any(segment in (".", "..") for segment in site):
-        _refuse("its path holds '.' or '..'")
+    if any(segment in (".", "..") or not _PART_OF_PATH.fullmatch(segment) for segment in site):
+        _refuse("its path holds '.', '..', a blank or a backslash")
     if site[-2:] == ["api", "v1"]:
         site = site[:-2]
     authority = f"[{host}]" if ":" in host else host

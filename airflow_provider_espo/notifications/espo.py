@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,7 +72,9 @@ class _EspoNotifier(BaseNotifier):
         from airflow_provider_espo.hooks.espo import EspoAsyncHook
 
         async with EspoAsyncHook(self.espo_conn_id, at_most=_PATIENCE) as hook:
-            self._tell(await hook.run(self.operation(await hook.ready(), Happening.of(context))))
+            # What it imports takes longer than the triggers of a triggerer may be held up.
+            operation = await asyncio.to_thread(self.operation, await hook.ready(), Happening.of(context))
+            self._tell(await hook.run(operation))
 
     def operation(self, state: ClientState, happening: Happening) -> Operation[Record]:
         """Return what is to be done in EspoCRM.

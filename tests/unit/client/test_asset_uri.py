@@ -68,8 +68,13 @@ def test_what_only_looks_the_same_stays_apart() -> None:
         ("espo://crm.example.com", "entity type is missing"),
         ("espo://crm.example.com/", "entity type is missing"),
         ("espo://crm.example.com/a lead", "no entity type"),
-        ("espo://crm.example.com/../Lead", "'.' or '..'"),
+        ("espo://crm.example.com/../Lead", "'.', '..'"),
+        ("espo://crm.example.com/our crm/Lead", "a blank"),
+        ("espo://crm example.com/Lead", "no host name"),
+        ("espo://crm.example.com,crm.example.org/Lead", "no host name"),
         ("espo://crm.example.com:http/Lead", "port"),
+        ("espo://crm.example.com:0/Lead", "port"),
+        ("espo://crm.example.com:65536/Lead", "port"),
     ],
 )
 def test_what_names_no_entity_type_is_refused(uri: str, why: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -101,3 +105,38 @@ def test_that_a_task_began_or_was_tried_hides_no_failure(sandbox_crm: SandboxCrm
         notifier(context)
     names = sorted(case["name"] for case in records(sandbox_crm))
     assert names == ["Airflow: sync.load failed and will be tried again", "Airflow: sync.load started"]
+
+
+_IMPORTS = """
+import asyncio, sys, threading
+from airflow_provider_espo.exceptions import EspoConnectionError
+from airflow_provider_espo.notifications.espo import EspoRecordNotifier, EspoStreamNotifier
+
+class Watching:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith(("airflow_provider_espo.client", "httpx")) and threading.current_thread() is loops:
+            print("on the loop:", name)
+
+async def main():
+    global loops
+    loops = threading.current_thread()
+    import airflow_provider_espo.hooks.espo
+    sys.meta_path.insert(0, Watching())
+    for notifier in (EspoRecordNotifier(), EspoStreamNotifier(audience="self")):
+        try:
+            await notifier
+        except EspoConnectionError:
+            print("asked")
+
+asyncio.run(main())
+"""
+
+
+def test_on_an_event_loop_nothing_large_is_imported() -> None:
+    connection = {"conn_type": "espo", "host": "http://127.0.0.1:1", "password": API_KEY, "extra": {"max_retries": 0}}
+    environment = {**os.environ, "AIRFLOW_CONN_ESPO_DEFAULT": json.dumps(connection)}
+    result = subprocess.run(
+        [sys.executable, "-c", _IMPORTS], env=environment, capture_output=True, text=True, check=True
+    )
+    said = [line for line in result.stdout.splitlines() if line.startswith(("asked", "on the loop"))]
+    assert said == ["asked", "asked"]

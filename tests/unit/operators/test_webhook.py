@@ -101,8 +101,9 @@ def test_the_webhook_delivers_nothing_before_its_key_is_stored(
         active.append(webhooks(sandbox_crm)[0]["isActive"])
         put(*args, **options)
 
-    monkeypatch.setattr(Variable, "set", watching)
-    register()
+    with monkeypatch.context() as patch:
+        patch.setattr(Variable, "set", watching)
+        register()
     assert active == [False]
     assert webhooks(sandbox_crm)[0]["isActive"] is True
 
@@ -220,18 +221,20 @@ def test_where_the_key_cannot_be_stored_the_webhook_is_taken_back(
     def refuse(*args: Any, **options: Any) -> None:
         raise RuntimeError("no right")
 
-    monkeypatch.setattr(Variable, "set", refuse)
-    with pytest.raises(EspoError, match="could not be stored in the Airflow Variable espo_webhook_secret_"):
-        register()
+    with monkeypatch.context() as patch:
+        patch.setattr(Variable, "set", refuse)
+        with pytest.raises(EspoError, match="could not be stored in the Airflow Variable espo_webhook_secret_"):
+            register()
     assert webhooks(sandbox_crm) == []
 
 
 def test_where_airflow_reads_another_value_the_webhook_is_taken_back(
     sandbox_crm: SandboxCrm, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Variable, "set", lambda *args, **options: None)
-    with pytest.raises(EspoError, match="Airflow reads something else"):
-        register()
+    with monkeypatch.context() as patch:
+        patch.setattr(Variable, "set", lambda *args, **options: None)
+        with pytest.raises(EspoError, match="Airflow reads something else"):
+            register()
     assert webhooks(sandbox_crm) == []
 
 
