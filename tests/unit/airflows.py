@@ -5,11 +5,12 @@ from __future__ import annotations
 import builtins
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import airflow.serialization.serialized_objects
 import pytest
+import structlog
 
 from airflow_provider_espo import compat
 
@@ -25,6 +26,7 @@ __all__ = [
     "callback_trigger",
     "encode_trigger",
     "hide_names",
+    "run_in_executor",
 ]
 
 if TYPE_CHECKING:
@@ -81,6 +83,26 @@ callback_trigger: Any = _first_of(
     # Airflow 3.1
     ("airflow.triggers.deadline", "DeadlineCallbackTrigger"),
 )
+
+
+def run_in_executor(path: str, kwargs: dict[str, Any]) -> tuple[bool, str | None]:
+    """Run the synchronous callback of a deadline as an executor's process does.
+
+    :return: whether it went well, and what went wrong.
+    """
+    log = structlog.get_logger()
+    try:
+        supervisor: Any = importlib.import_module("airflow.sdk.execution_time.callback_supervisor")
+    except ImportError:  # before Airflow 3.3
+        try:
+            workloads: Any = importlib.import_module("airflow.executors.workloads.callback")
+        except ImportError:
+            pytest.skip("Airflow runs callbacks of deadlines in executors since 3.2")
+        done = workloads.execute_callback_workload(SimpleNamespace(data={"path": path, "kwargs": kwargs}), log)
+    else:
+        done = supervisor.execute_callback(path, kwargs, "dag.py", None, log)
+    well, error = done
+    return bool(well), error
 
 
 def hide_names(monkeypatch: pytest.MonkeyPatch, module: str, names: Sequence[str] | None) -> None:

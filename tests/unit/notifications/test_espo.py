@@ -12,14 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 import time_machine
 from airflow.sdk import DAG, BaseNotifier
 
 from airflow_provider_espo.exceptions import EspoNotFoundError, EspoValidationError
 from airflow_provider_espo.get_provider_info import class_names, get_provider_info
 from airflow_provider_espo.notifications.espo import EspoRecordNotifier, EspoStreamNotifier
-from tests.unit.airflows import AsyncCallback, callback_trigger
+from tests.unit.airflows import AsyncCallback, callback_trigger, run_in_executor
 from tests.unit.crm import API_KEY, Lost
 from tests.unit.notifications.test_happening import of_deadline, of_run, of_task
 from tests.unit.sandbox_crm import SandboxCrm
@@ -224,13 +223,10 @@ def test_a_missed_deadline_is_told_from_the_triggerer(
 def test_a_missed_deadline_is_told_from_an_executor(
     sandbox_crm: SandboxCrm, account: str, notifier: type[BaseNotifier]
 ) -> None:
-    # Later than Airflow 3.1.
-    supervisor = pytest.importorskip("airflow.sdk.execution_time.callback_supervisor")
     place = {"entity_type": "Account", "record_id": account} if notifier is EspoStreamNotifier else {}
     kwargs = json.loads(json.dumps({**place, "context": of_deadline()}))
     path = f"{notifier.__module__}.{notifier.__qualname__}"
-    done = supervisor.execute_callback(path, kwargs, "dag.py", None, structlog.get_logger())
-    assert done == (True, None)
+    assert run_in_executor(path, kwargs) == (True, None)
     told = posts(sandbox_crm, f"Account/{account}") if place else [case["name"] for case in records(sandbox_crm)]
     assert [text.split("\n")[0].strip("*") for text in told] == ["Airflow: sync missed its deadline"]
 
