@@ -82,9 +82,11 @@ def broken(error: BaseException) -> EspoTransportError:
     return _tls_failure(error) or EspoConnectionError(_with_cause(what, error), outcome_unknown=True)
 
 
-def no_address(what: str = "The address cannot be used") -> EspoTransportError:
+def no_address() -> EspoTransportError:
     """Return the error for an address, or a proxy's address, that no request can be sent to."""
-    return EspoConnectionError(what, hint="Check host, and proxies if there are any, in the connection")
+    return EspoConnectionError(
+        "The address cannot be used", hint="Check host, and proxies if there are any, in the connection"
+    )
 
 
 def undecodable(method: str) -> EspoTransportError:

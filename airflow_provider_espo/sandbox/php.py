@@ -28,12 +28,12 @@ _INTEGER_START = re.compile(r"[ \t\n\r\v\f]*([+-]?[0-9]+)")
 _NUMBER_START = re.compile(r"[ \t\n\r\v\f]*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
 
 
-def parse_query(query: str, *, max_vars: int = MAX_INPUT_VARS, max_nesting: int = MAX_NESTING) -> dict[str, Any]:
+def parse_query(query: str) -> dict[str, Any]:
     """Parse a query string into nested lists and dicts of strings.
 
+    Pairs beyond :data:`MAX_INPUT_VARS` are dropped, and so is one with more than :data:`MAX_NESTING` brackets.
+
     :param query: the part of the URL behind ``?``, still percent-encoded
-    :param max_vars: pairs that are read; the rest is dropped
-    :param max_nesting: brackets in one name; a pair with more is dropped
     :return: top-level names with a string, a list or a dict each
     """
     variables: _Map = {}
@@ -42,10 +42,10 @@ def parse_query(query: str, *, max_vars: int = MAX_INPUT_VARS, max_nesting: int 
         if not pair:
             continue
         count += 1
-        if count > max_vars:
+        if count > MAX_INPUT_VARS:
             break
         name, _, value = pair.partition("=")
-        _register(variables, _decode(name), _decode(value), max_nesting)
+        _register(variables, _decode(name), _decode(value))
     return {str(name): _tidy(value) for name, value in variables.items()}
 
 
@@ -111,9 +111,9 @@ def _decode(text: str) -> str:
     return unquote_to_bytes(text.replace("+", " ")).decode("utf-8", "replace")
 
 
-def _register(variables: _Map, name: str, value: str, max_nesting: int) -> None:
+def _register(variables: _Map, name: str, value: str) -> None:
     path = _split_name(name)
-    if not path or len(path) - 1 > max_nesting:
+    if not path or len(path) - 1 > MAX_NESTING:
         return
     target = variables
     for key in path[:-1]:

@@ -60,12 +60,10 @@ class Records:
         *,
         skip_duplicate_check: bool = False,
         authorized: bool = False,
-        silent: bool = False,
     ) -> dict[str, Any]:
         """Create a record.
 
         :param authorized: whether the caller has checked that the user may
-        :param silent: whether to leave no notes in streams
         :return: what was set, not what a read would give
         :raises ApiError: 400 for invalid values, 403, 409 with the duplicates
         """
@@ -73,7 +71,7 @@ class Records:
             raise ApiError(403, "No create access.")
         settings = self._storage.settings
         with self._storage.transaction():
-            change = Change(entity_def, self._storage.new_id(), user, is_new=True, silent=silent)
+            change = Change(entity_def, self._storage.new_id(), user, is_new=True)
             change.values = record_input.accepted_values(entity_def, body, user, is_new=True)
             change.given = frozenset(change.values)
             behaviours.before_check(change, self._storage)
@@ -97,13 +95,11 @@ class Records:
         *,
         version: str | None = None,
         authorized: bool = False,
-        silent: bool = False,
     ) -> dict[str, Any]:
         """Update a record. Every update moves ``modifiedAt``, also one that changes nothing.
 
         :param version: version number that the client saw; None to overwrite whatever is there
         :param authorized: whether the caller has checked that the user may
-        :param silent: whether to leave no notes in streams
         :raises ApiError: 400 for invalid values, 403, 404, 409 if somebody else changed the record
         """
         if not authorized and not acl.may(user, entity_def.name, "edit"):
@@ -115,7 +111,7 @@ class Records:
                 raise ApiError(404, f"Record {record_id} not found.")
             if not authorized and not acl.may_on(self._storage, user, entity_def, record_id, "edit"):
                 raise ApiError(403, "No edit access.")
-            change = Change(entity_def, record_id, user, is_new=False, old=old, silent=silent)
+            change = Change(entity_def, record_id, user, is_new=False, old=old)
             change.values = record_input.accepted_values(entity_def, body, user, is_new=False)
             change.given = frozenset(change.values)
             behaviours.before_check(change, self._storage)

@@ -197,7 +197,8 @@ class PartSink:
         if IDS in self._lines:
             self._lines[IDS].write(number, [id_line(record_id) for record_id in page.ids])
         self._left_out += len(page) - len(new)
-        self._files.write(new)
+        # Up to the last one that was looked at: what was left out behind the last new one is noted by now.
+        self._files.write(new, up_to=page.last_id)
 
     def finish(self) -> None:
         """Store what is left."""

@@ -25,6 +25,8 @@ from airflow_provider_espo.client.wire import Operation, Record, build_request
 _PATH = "Webhook"
 _EVENT = re.compile(r"[A-Z][A-Za-z0-9]*\.(create|update|delete|fieldUpdate\.[A-Za-z][A-Za-z0-9]*)")
 _MAX_URL = 512
+# Parsing an address leaves line ends out without a word.
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 
 _EVENT_HINT = (
     "Give Entity.create, Entity.update, Entity.delete or Entity.fieldUpdate.field, such as Lead.create or "
@@ -132,7 +134,7 @@ def check_url(url: object) -> None:
 
     :raises EspoInputError: it is none.
     """
-    good = isinstance(url, str) and len(url) <= _MAX_URL and url == url.strip() and _is_http(url)
+    good = isinstance(url, str) and len(url) <= _MAX_URL and not _BLANK.search(url) and _is_http(url)
     if not good:
         raise EspoInputError(
             "The url of a webhook is not an http or https address", hint=f"Give one of at most {_MAX_URL} characters"

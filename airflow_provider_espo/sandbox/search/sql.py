@@ -79,12 +79,12 @@ def text_compared(expression: str) -> str:
     return f"({expression}) COLLATE {COLLATION}"
 
 
-def middle_rows(link: LinkDef, alias: str = "m") -> Condition:
-    """Which rows of a middle table belong to a link (alias ``m`` unless another is given)."""
-    conditions = [Condition(f"{alias}.deleted = 0")]
+def middle_rows(link: LinkDef) -> Condition:
+    """Which rows of a middle table (alias ``m``) belong to a link."""
+    conditions = [Condition("m.deleted = 0")]
     if link.near_type is not None:
-        conditions.append(Condition(f'{alias}."entityType" = ?', (link.near_type,)))
-    conditions += [Condition(f"{alias}.{quoted(column)} = ?", (value,)) for column, value in link.conditions.items()]
+        conditions.append(Condition('m."entityType" = ?', (link.near_type,)))
+    conditions += [Condition(f"m.{quoted(column)} = ?", (value,)) for column, value in link.conditions.items()]
     return all_of(conditions)
 
 

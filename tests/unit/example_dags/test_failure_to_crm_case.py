@@ -28,3 +28,8 @@ def test_only_an_error_that_is_meant_for_people_is_quoted(sandbox_crm: SandboxCr
     case = sandbox_crm.asker.read("Case", listed["id"])
     assert case["description"].startswith(f"{said}\n\nRun manual__1: http://airflow/log\n\nairflow-")
     assert case["name"] == "Airflow: too many leads without an e-mail address (%)"
+
+
+def test_only_what_the_case_tells_of_makes_one() -> None:
+    tasks = failure_to_crm_case.failure_to_crm_case().task_dict
+    assert [name for name, task in tasks.items() if task.on_failure_callback] == ["check_addresses"]

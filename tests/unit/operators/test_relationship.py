@@ -132,8 +132,6 @@ def test_list_related_refuses_too_many_rows(crm: Crm) -> None:
 
 # --- by a filter
 
-FAIR = "65a1b2c3d4e5f6009"
-
 
 def fill(**given: Any) -> EspoLinkOperator:
     arguments: dict[str, Any] = {"entity_type": "TargetList", "link": "leads", "where": [equals("lastName", "A")]}

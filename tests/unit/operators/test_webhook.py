@@ -299,6 +299,8 @@ def test_a_user_without_the_right_is_told_so(
         ({"url": "airflow.example.com/x"}, "not an http or https address"),
         ({"url": "ftp://airflow.example.com/x"}, "not an http or https address"),
         ({"url": "http:///x"}, "not an http or https address"),
+        ({"url": "https://airflow.example.com/x\ny"}, "not an http or https address"),
+        ({"url": "https://airflow.example.com/x y"}, "not an http or https address"),
         ({"url": "http://airflow.example.com:99999/x"}, "not an http or https address"),
         ({"url": f"https://airflow.example.com/{'x' * 512}"}, "not an http or https address"),
         ({"url": None}, "not an http or https address"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from datetime import timedelta
 from pathlib import Path
@@ -107,3 +108,26 @@ def test_whoever_loads_all_runs_has_what_the_crm_has(
     run(6)
     there = sandbox_crm.asker.find("Lead", maxSize=200, select=["status"])["list"]
     assert loaded == {row["id"]: row["status"] for row in there}
+
+
+@pytest.mark.parametrize("dies_at", range(2, 9))
+def test_a_retry_that_leaves_out_what_is_known_ends_with_the_files_of_a_clean_run(
+    sandbox_crm: SandboxCrm, tmp_path: Path, dies_at: int
+) -> None:
+    made = sorted(lead(sandbox_crm) for _ in range(12))
+    sandbox_crm.pass_time(10)
+    task = {"deleted": "detect", "records_per_file": 1, "parts": 1}
+    clean, tried = (Runs(), tmp_path / "clean"), (Runs(), tmp_path / "tried")
+    for runs, folder in (clean, tried):
+        runs(extraction(folder / "1", **task), "1")
+    # All within the lag: of each page one record is new, and those behind it are left out.
+    for changed in (made[0], made[5], made[10]):
+        change(sandbox_crm, changed, status="Dead")
+    sandbox_crm.pass_time(10)
+    clean[0](extraction(clean[1] / "2", **task), "2")
+    sandbox_crm.kill_at(dies_at, carried_out=True)
+    with contextlib.suppress(Killed):
+        tried[0](extraction(tried[1] / "2", **task), "2")
+    sandbox_crm.live()
+    tried[0](extraction(tried[1] / "2", **task), "2", try_number=2)
+    assert files_in(tried[1] / "2") == files_in(clean[1] / "2")

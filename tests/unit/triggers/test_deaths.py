@@ -165,7 +165,24 @@ def test_a_store_that_fails_keeps_no_neighbour_from_storing_its_place(crm: Sandb
 
 
 @shared_only
-def test_an_asset_that_is_gone_keeps_no_other_from_its_place(crm: SandboxCrm) -> None:
+def test_a_store_that_fails_for_long_does_not_fail_the_trigger_which_would_tell_all_again(crm: SandboxCrm) -> None:
+    async def scene() -> None:
+        store = Store()
+        triggerer = Triggerer(store)
+        triggerer.start(trigger(poll_interval=60.0), "leads")
+        await triggerer.live(10)
+        store.failing.add("leads")
+        made = add(crm)
+        await triggerer.live(2000)
+        assert triggerer.ids() == made
+        assert not triggerer.failed
+        await triggerer.kill()
+
+    in_its_own_time(scene())
+
+
+@shared_only
+def test_an_asset_that_is_gone_keeps_no_other_from_its_place(crm: SandboxCrm, caplog: pytest.LogCaptureFixture) -> None:
     async def scene() -> None:
         store = Store()
         store.failing.add("gone")
@@ -180,6 +197,8 @@ def test_an_asset_that_is_gone_keeps_no_other_from_its_place(crm: SandboxCrm) ->
         again.start(trigger(), "gone", "leads")
         await again.live(20)
         assert again.ids() == []
+        assert "could not be stored with one of 2 assets" in caplog.text
+        assert "in a row" not in caplog.text
         await again.kill()
 
     in_its_own_time(scene())

@@ -11,12 +11,11 @@ import pytest
 
 from airflow_provider_espo import compat
 from airflow_provider_espo.triggers import failures
-from airflow_provider_espo.triggers.record_event import EspoRecordEventTrigger
 from airflow_provider_espo.where import equals
-from tests.unit.crm import Sent
+from tests.unit.crm import Reply, Sent
 from tests.unit.sandbox_crm import NOW, SandboxCrm
-from tests.unit.triggers.leads import add, on_time, trigger
-from tests.unit.triggers.triggerer import Store, Triggerer, in_its_own_time
+from tests.unit.triggers.leads import add, on_time, polls, trigger
+from tests.unit.triggers.triggerer import Store, Triggerer, in_its_own_time, shared_only
 
 
 @pytest.fixture
@@ -204,26 +203,113 @@ def test_a_filter_that_never_works_fails_the_trigger_and_its_successor_waits_as_
     in_its_own_time(scene())
 
 
+def busy_looks(crm: SandboxCrm, monkeypatch: pytest.MonkeyPatch, seconds: int) -> list[float]:
+    """Have the CRM ask whoever looks to come again in some seconds; polls go through.
+
+    :return: one number, how often yet.
+    """
+    answer, left = crm.answer, [1000.0]
+
+    def busy(method: str, url: str, *rest: Any) -> Reply:
+        if "%22asc%22" in url and left[0] > 0:
+            left[0] -= 1
+            return Reply(503, b"", {"Retry-After": str(seconds)})
+        return answer(method, url, *rest)
+
+    monkeypatch.setattr(crm, "answer", busy)
+    return left
+
+
 def test_a_look_that_does_not_end_is_given_up_before_airflow_fails_the_trigger(
     crm: SandboxCrm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    look = EspoRecordEventTrigger.look
+    async def scene() -> None:
+        triggerer = Triggerer(Store())
+        triggerer.start(trigger(), "leads")
+        await triggerer.live(10)
+        left = busy_looks(crm, monkeypatch, 100)
+        made = add(crm)
+        await triggerer.live(290)
+        assert "It took longer than 200 s" in caplog.text
+        left[0] = 0
+        await triggerer.live(250)
+        assert triggerer.ids() == made
+        assert not triggerer.failed
+        await triggerer.kill()
 
-    async def for_ever(*_: Any) -> Any:
-        await asyncio.sleep(1000)
+    in_its_own_time(scene())
+
+
+@shared_only
+def test_what_came_during_a_long_look_is_found_with_one_more(crm: SandboxCrm, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        triggerer = Triggerer(Store())
+        triggerer.start(trigger(poll_interval=1.0), "leads")
+        await triggerer.live(10)
+        left = busy_looks(crm, monkeypatch, 60)
+        left[0] = 1
+        made = []
+        for _ in range(30):
+            made += add(crm)
+            await triggerer.live(1)
+        crm.sent.clear()
+        await triggerer.live(60)
+        assert triggerer.ids() == made
+        looks = [one for one in crm.sent if one.path == "Lead" and one not in polls(crm)]
+        assert len(looks) <= 3
+        await triggerer.kill()
+
+    in_its_own_time(scene())
+
+
+@shared_only
+def test_what_one_trigger_tries_again_costs_its_neighbours_no_looks(crm: SandboxCrm, connect: Any) -> None:
+    connect(password=crm.credentials["api_key"], extra={"max_retries": 0})
+    looks = {"Call": 0, "Email": 0}
+
+    def refuse_calls(sent: Sent) -> None:
+        on_time(crm)
+        for source in looks:
+            looks[source] += source in str(sent.search.get("where"))
+        if "Call" in str(sent.search.get("where")):
+            raise ConnectionResetError
+
+    async def scene() -> None:
+        triggerer = Triggerer(Store())
+        triggerer.start(trigger(where=[equals("source", "Email")]), "mails")
+        await triggerer.live(10)
+        crm.before = refuse_calls
+        triggerer.start(trigger(where=[equals("source", "Call")]), "calls")
+        await triggerer.live(100)
+        assert looks["Call"] >= 5
+        assert looks["Email"] == 0
+        await triggerer.kill()
+
+    in_its_own_time(scene())
+
+
+def test_a_connection_that_was_moved_is_read_again_by_looks_too(
+    crm: SandboxCrm, connect: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = crm.credentials["api_key"]
+    connect(password=key, extra={"max_retries": 0, "headers": {"X-Way": "old"}})
+
+    def old_way_is_closed(sent: Sent) -> None:
+        on_time(crm)
+        if sent.headers.get("x-way") == "old":
+            raise ConnectionResetError
 
     async def scene() -> None:
         triggerer = Triggerer(Store())
         triggerer.start(trigger(), "leads")
         await triggerer.live(10)
-        monkeypatch.setattr(EspoRecordEventTrigger, "look", for_ever)
+        crm.before = old_way_is_closed
+        connect(password=key, extra={"max_retries": 0, "headers": {"X-Way": "new"}})
         made = add(crm)
-        await triggerer.live(290)
-        assert "It took longer than 200 s" in caplog.text
-        monkeypatch.setattr(EspoRecordEventTrigger, "look", look)
-        await triggerer.live(250)
+        await triggerer.live(40)
         assert triggerer.ids() == made
-        assert not triggerer.failed
+        assert "failed 1 times in a row" in caplog.text
+        assert "failed 2 times in a row" not in caplog.text
         await triggerer.kill()
 
     in_its_own_time(scene())

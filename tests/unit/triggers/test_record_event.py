@@ -290,8 +290,9 @@ def test_a_stored_trigger_whose_arguments_are_none_is_refused_in_the_way_the_tri
 ) -> None:
     with pytest.raises(TypeError):
         trigger(**given)
+    nowhere: Any = "all"
     with pytest.raises(TypeError):
-        EspoStreamEventTrigger(stream="all")
+        EspoStreamEventTrigger(stream=nowhere)
 
 
 def test_where_items_that_are_none_are_refused_in_the_dag_file() -> None:
