@@ -1,8 +1,9 @@
 """Keep a warehouse in step with the CRM, and see there what the sales team has in hand.
 
 Every hour the opportunities that changed since the last run are upserted into a table, and rows of deleted ones are
-marked; the accounts, of which there are few, are replaced as a whole. The tables are made by the CRM's metadata, and a
-field that somebody adds to the CRM gets a column. Then plain SQL counts what is open, by customer.
+marked; the accounts, of which there are few, are replaced as a whole; of the contacts, of which there may be a million,
+mapped tasks upsert a part each, on as many workers as there are. The tables are made by the CRM's metadata, and a field
+that somebody adds to the opportunities gets a column. Then plain SQL counts what is open, by customer.
 
 The connection may be to any database that Airflow has a provider for.
 """
@@ -13,6 +14,7 @@ import pendulum
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.sdk import Asset, Param, dag
 
+from airflow_provider_espo.transfers.partitions import EspoPlanPartitionsOperator
 from airflow_provider_espo.transfers.sql import EspoToSqlOperator
 
 WAREHOUSE = "{{ params.warehouse }}"
@@ -20,11 +22,19 @@ WAREHOUSE = "{{ params.warehouse }}"
 #: Keeps the watermark (Airflow 3.3 and later), and lets other DAGs run when the table has news.
 OPPORTUNITIES = Asset("crm_opportunities_in_warehouse")
 
+#: Mapped tasks keep no watermark: each run takes what changed between the start of the last one that succeeded and its
+#: own, and of the five minutes before, for clocks that differ. Rows that are written again are the same. The first run
+#: takes all. Rows of deleted contacts stay: only a task that knows all of a table's records can tell which they are.
+CONTACTS_SINCE = """{{
+    (prev_start_date_success - macros.timedelta(minutes=5)).isoformat() if prev_start_date_success else "2000-01-01"
+}}"""
+
 OPEN_BY_CUSTOMER = """
-    SELECT crm_account.name AS customer, COUNT(*) AS number, SUM(crm_opportunity.amount_converted) AS amount
+    SELECT crm_account.name AS customer, COUNT(*) AS number, SUM(crm_opportunity.amount_converted) AS amount,
+        (SELECT COUNT(*) FROM crm_contact WHERE crm_contact.account_id = crm_account.id) AS contacts
     FROM crm_opportunity LEFT JOIN crm_account ON crm_account.id = crm_opportunity.account_id
     WHERE crm_opportunity.stage NOT IN ('Closed Won', 'Closed Lost') AND crm_opportunity.espo_deleted_at IS NULL
-    GROUP BY crm_account.name ORDER BY amount DESC
+    GROUP BY crm_account.id, crm_account.name ORDER BY amount DESC
 """
 
 
@@ -61,8 +71,25 @@ def crm_to_warehouse() -> None:
         mode="replace",
         select=["name", "type", "industry", "teamsIds", "modifiedAt"],
     )
+    plan = EspoPlanPartitionsOperator(
+        task_id="plan",
+        entity_type="Contact",
+        partitions=4,
+        min_records=500,
+        incremental_by="modifiedAt",
+        start=CONTACTS_SINCE,
+        end="{{ dag_run.start_date }}",
+    )
+    contacts = EspoToSqlOperator.partial(
+        task_id="contacts",
+        entity_type="Contact",
+        sql_conn_id=WAREHOUSE,
+        table="crm_contact",
+        column_names="snake",
+        select=["name", "accountId", "assignedUserId", "createdAt", "modifiedAt"],
+    ).expand(partition=plan.output)
     in_hand = SQLExecuteQueryOperator(task_id="in_hand", conn_id=WAREHOUSE, sql=OPEN_BY_CUSTOMER)
-    [opportunities, accounts] >> in_hand
+    [opportunities, accounts, contacts] >> in_hand
 
 
 crm_to_warehouse()

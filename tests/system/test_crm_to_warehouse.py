@@ -40,10 +40,17 @@ def test_the_tables_have_what_the_crm_has(
 
     if crm.sandbox is not None:
         fill(crm.sandbox.storage, "Opportunity", 1_500)
+        fill(crm.sandbox.storage, "Contact", 1_500)
     account = str(crm.hook.create_record("Account", {"name": f"{tag} Ltd"})["id"])
+    contact = str(crm.hook.create_record("Contact", {"lastName": tag, "accountId": account})["id"])
     first, second = (_opportunity(crm, f"{tag} {number}", account) for number in range(2))
     next_second()
-    assert result_of(run(), "opportunities")["records"] > 0
+    first_run = run()
+    assert result_of(first_run, "opportunities")["records"] > 0
+    if not crm.is_real:
+        assert len([one for one in first_run.get_task_instances() if one.task_id == "contacts"]) > 1
+        assert len(rows("SELECT id FROM crm_contact")) == crm.hook.count_records("Contact")
+    crm.hook.update_record("Contact", contact, {"lastName": f"{tag} new"})
     crm.hook.update_record("Opportunity", first, {"amount": 700})
     crm.hook.delete_record("Opportunity", second)
     third = _opportunity(crm, f"{tag} new", account)
@@ -54,7 +61,8 @@ def test_the_tables_have_what_the_crm_has(
     assert (found[first], found[second], found[third]) == (0, 1, 0)
     assert rows(f"SELECT amount FROM crm_opportunity WHERE id = '{first}'") == [(700.0,)]
     assert result_of(dag_run, "in_hand")
-    assert (f"{tag} Ltd", 2, 1200.0) in rows(OPEN_BY_CUSTOMER)
+    assert (f"{tag} Ltd", 2, 1200.0, 1) in rows(OPEN_BY_CUSTOMER)
+    assert rows(f"SELECT name FROM crm_contact WHERE id = '{contact}'") == [(f"{tag} new",)]
     # Only what the query brings goes through Airflow's database, and nothing into the log.
     assert f"{tag} new" not in " ".join(kept_of(dag_run))
     if not crm.is_real:
