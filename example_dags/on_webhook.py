@@ -47,7 +47,7 @@ leads = espo_asset("Lead", host=os.environ.get("ESPO_SITE_URL", "https://crm.exa
 )
 def on_webhook() -> None:
     """See the module's text."""
-    # What this DAG itself does in EspoCRM is no news to it.
+    # What this DAG itself does in EspoCRM is no news to it: EspoCRM 9.2 and later, leave it out before.
     EspoRegisterWebhookOperator(task_id="register", event="Lead.create", url="{{ params.url }}", skip_own=True)
 
     @task
