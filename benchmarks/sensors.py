@@ -49,10 +49,14 @@ def trigger(number: int, interval: float, record_id: str) -> EspoPollTrigger:
 async def measure(sensors: int, seconds: float, interval: float, record_id: str) -> dict[str, Any]:
     counted = {"requests": 0}
     count_requests(counted)
-    # As Airflow's triggerer: all that wait are started at once, each as a task of its own.
+    # As Airflow's triggerer: all that wait are started one after the other, each as a task of its own.
     started, cpu = time.perf_counter(), time.process_time()
-    waiting = [asyncio.ensure_future(first_event(trigger(n, interval, record_id))) for n in range(sensors)]
-    beginning = await delays(min(10.0, seconds / 4))
+    watching = asyncio.ensure_future(delays(min(10.0, seconds / 4)))
+    waiting = []
+    for number in range(sensors):
+        waiting.append(asyncio.ensure_future(first_event(trigger(number, interval, record_id))))
+        await asyncio.sleep(0)
+    beginning = await watching
     steady = await delays(seconds - (time.perf_counter() - started))
     took, cpu = time.perf_counter() - started, time.process_time() - cpu
     ended = [task for task in waiting if task.done()]

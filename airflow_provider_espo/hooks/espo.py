@@ -254,16 +254,15 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         :raises EspoConfigError: the connection is incomplete or contradicts itself.
         """
         if self._client is None:
-            import asyncio
-
-            # The HTTP library is imported off the loop: it takes longer than a loop may be held up.
-            aio_shared = await asyncio.to_thread(_aio_shared)
             config = await aconfig_of(self.espo_conn_id, self.at_most)
             # Another coroutine may have been here meanwhile.
             if self._client is None:
                 if hint := config.unknown_extras_hint():
                     self.log.warning("%s", hint)
-                self._client = aio_shared.acquire(config)
+                # Loaded off the loop with the settings.
+                from airflow_provider_espo.client.aio_shared import acquire
+
+                self._client = acquire(config)
         return self._client
 
     async def ready(self) -> ClientState:
@@ -314,7 +313,9 @@ class EspoAsyncHook(_ConnectionType, AsyncMethods, BaseHook):
         """Give the client back; the last hook of the connection on this loop closes it. The hook may be used again."""
         client, self._client = self._client, None
         if client is not None:
-            await _aio_shared().release(client)
+            from airflow_provider_espo.client.aio_shared import release
+
+            await release(client)
 
     async def __aenter__(self) -> Self:
         return self
@@ -333,10 +334,3 @@ def _token_secrets(config: ClientConfig, token: str) -> list[Any]:
     from airflow_provider_espo.client.config import token_secrets
 
     return list(token_secrets(config, token))
-
-
-def _aio_shared() -> Any:
-    import airflow_provider_espo.hooks.lineage  # noqa: F401 - not on the loop, when it is first wanted
-    from airflow_provider_espo.client import aio_shared
-
-    return aio_shared

@@ -19,9 +19,18 @@ if TYPE_CHECKING:
 
     from airflow_provider_espo.client.config import ClientConfig
 
-_Readings = dict["Hashable", "asyncio.Task[ClientConfig]"]
 
-_under_way: WeakKeyDictionary[asyncio.AbstractEventLoop, _Readings] = WeakKeyDictionary()
+class _OnLoop:
+    """Readings under way on an event loop, and whose turn it is to go on."""
+
+    def __init__(self) -> None:
+        import asyncio
+
+        self.readings: dict[Hashable, asyncio.Task[ClientConfig]] = {}
+        self.turn = asyncio.Lock()
+
+
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _OnLoop] = WeakKeyDictionary()
 
 
 def config_of(conn_id: str, at_most: Mapping[str, float]) -> ClientConfig:
@@ -37,21 +46,26 @@ def config_of(conn_id: str, at_most: Mapping[str, float]) -> ClientConfig:
 
 
 async def aconfig_of(conn_id: str, at_most: Mapping[str, float]) -> ClientConfig:
-    """Do the same from an event loop; who asks while another asks waits for the same answer.
+    """Do the same from an event loop, and load off it what the hook needs; who asks meanwhile gets the same answer.
 
     A triggerer that starts has a thousand triggers ask at once. Each reading is some messages to its supervisor, which
     carries one after the other to the API server: all would wait for a minute.
     """
     import asyncio
 
-    readings = _under_way.setdefault(asyncio.get_running_loop(), {})
+    loop = asyncio.get_running_loop()
+    here = _loops.get(loop) or _loops.setdefault(loop, _OnLoop())
     key = (conn_id, tuple(sorted(at_most.items())))
-    reading = readings.get(key)
+    reading = here.readings.get(key)
     if reading is None:
         # A task of its own: it goes on for the others if the one who asked first is cancelled.
-        reading = readings[key] = asyncio.create_task(_aread(conn_id, at_most))
-        reading.add_done_callback(lambda ended: _forget(readings, key, ended))
-    return await asyncio.shield(reading)
+        reading = here.readings[key] = asyncio.create_task(_aread(conn_id, at_most))
+        reading.add_done_callback(lambda ended: _forget(here.readings, key, ended))
+    config = await asyncio.shield(reading)
+    # All wake up at once. A thousand requests sent in one go would hold the loop for half a second: one a round.
+    async with here.turn:
+        await asyncio.sleep(0)
+    return config
 
 
 async def _aread(conn_id: str, at_most: Mapping[str, float]) -> ClientConfig:
@@ -59,11 +73,22 @@ async def _aread(conn_id: str, at_most: Mapping[str, float]) -> ClientConfig:
 
     config, secrets = _checked(*await compat.aget_connection(conn_id), at_most)
     await compat.amask(list(secrets))
-    await asyncio.to_thread(config.check_files)
+    await asyncio.to_thread(_prepare, config)
     return config
 
 
-def _forget(readings: _Readings, key: Hashable, ended: asyncio.Task[ClientConfig]) -> None:
+def _prepare(config: ClientConfig) -> None:
+    """Do what takes longer than an event loop may be held up."""
+    # The HTTP library and what else a hook loads when it is first used.
+    import airflow_provider_espo.client.aio_shared
+    import airflow_provider_espo.hooks.lineage  # noqa: F401
+
+    config.check_files()
+
+
+def _forget(
+    readings: dict[Hashable, asyncio.Task[ClientConfig]], key: Hashable, ended: asyncio.Task[ClientConfig]
+) -> None:
     del readings[key]
     # All who waited for it may be gone: an error that nobody saw would be logged as a mistake of the program.
     if not ended.cancelled():

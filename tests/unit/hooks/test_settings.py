@@ -34,6 +34,25 @@ async def test_hooks_that_ask_at_once_ask_airflow_once(crm: Crm, supervisor: Sup
     assert supervisor.asked == ["from_supervisor"]
 
 
+async def test_those_who_waited_go_on_one_a_round_so_that_the_loop_stays_free(supervisor: Supervisor) -> None:
+    rounds, went_on = 0, []
+
+    async def count_rounds() -> None:
+        nonlocal rounds
+        while True:
+            await asyncio.sleep(0)
+            rounds += 1
+
+    async def ask() -> None:
+        await aconfig_of("one", {})
+        went_on.append(rounds)
+
+    counting = asyncio.ensure_future(count_rounds())
+    await asyncio.gather(*(ask() for _ in range(50)))
+    counting.cancel()
+    assert len(set(went_on)) == 50
+
+
 async def test_other_connections_and_other_bounds_are_read_by_themselves(supervisor: Supervisor) -> None:
     one, bounded, other = await asyncio.gather(
         aconfig_of("one", {}), aconfig_of("one", {"timeout": 3}), aconfig_of("other", {})
