@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import pickle
 import subprocess
@@ -126,23 +125,13 @@ async def test_in_a_task_that_is_a_coroutine_the_asynchronous_hook_tells_the_sam
 async def test_a_triggerer_collects_nothing(
     sandbox_crm: SandboxCrm, read_by_somebody: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # It talks to Airflow as a worker does, lives long, and nobody would ever read what it collects.
     runner = importlib.import_module("airflow.sdk.execution_time.task_runner")
-    monkeypatch.setattr(runner, "SUPERVISOR_COMMS", object(), raising=False)
-    monkeypatch.setattr(compat, "amask", _nothing)
-    monkeypatch.setattr(compat, "aget_connection", _connection)
     async with EspoAsyncHook() as hook:
+        await hook.get_async_conn()
+        # It talks to Airflow as a worker does, lives long, and nobody would ever read what it collects.
+        monkeypatch.setattr(runner, "SUPERVISOR_COMMS", object(), raising=False)
         await hook.list_records("Lead")
     assert read_and_written(read_by_somebody) == (set(), set())
-
-
-async def _nothing(_: object) -> None:
-    """Mask nothing: there is no supervisor."""
-
-
-async def _connection(conn_id: str) -> Any:
-    """Get the connection from the environment."""
-    return await asyncio.to_thread(compat.get_connection, conn_id)
 
 
 def test_a_request_does_not_fail_over_its_lineage(

@@ -112,9 +112,11 @@ import asyncio, sys, threading
 from airflow_provider_espo.exceptions import EspoConnectionError
 from airflow_provider_espo.notifications.espo import EspoRecordNotifier, EspoStreamNotifier
 
+LARGE = ("airflow_provider_espo.client.aio", "airflow_provider_espo.client.operations", "httpx", "msgspec")
+
 class Watching:
     def find_spec(self, name, path=None, target=None):
-        if name.startswith(("airflow_provider_espo.client", "httpx")) and threading.current_thread() is loops:
+        if name.startswith(LARGE) and threading.current_thread() is loops:
             print("on the loop:", name)
 
 async def main():
