@@ -35,7 +35,8 @@ class CursorStore:
         asset_state_store: Any,
     ) -> None:
         digest = _digest([class_path, identity])
-        self._key = f"espo_cursor_{digest}"
+        #: Tells places apart, also in the log.
+        self.key = f"espo_cursor_{digest}"
         self._variable = f"espo_watcher_{digest}"
         self._own_variable = f"{self._variable}_{_digest(arguments)[:8]}"
         self._stores = compat.stores_of_assets(asset_state_store)
@@ -43,7 +44,7 @@ class CursorStore:
     def __str__(self) -> str:
         if not self._stores:
             return f"the variable {self._own_variable}"
-        return f"{self._key} in the state of {len(self._stores)} asset(s)"
+        return f"{self.key} in the state of {len(self._stores)} asset(s)"
 
     async def load(self) -> dict[str, Any] | None:
         """Return what was kept last, ``None`` if nothing was."""
@@ -54,7 +55,7 @@ class CursorStore:
                 # place of its own.
                 await compat.aset_variable(self._own_variable, text)
             return _as_dict(json.loads(text)) if text else None
-        kept = [_as_dict(await store.aget(self._key)) for store in self._stores]
+        kept = [_as_dict(await store.aget(self.key)) for store in self._stores]
         # They differ only where writing them was interrupted: the one that stands further back repeats, and loses
         # nothing. An asset that has none yet came later.
         return min((one for one in kept if one is not None), key=lambda one: int(one["count"]), default=None)
@@ -70,9 +71,9 @@ class CursorStore:
         failed: list[Exception] = []
         for store in self._stores:
             try:
-                await store.aset(self._key, dict(kept))
+                await store.aset(self.key, dict(kept))
             except Exception as error:  # an asset that is gone must not keep the others from it
-                log.warning("%s could not be stored with one of %d assets: %s", self._key, len(self._stores), error)
+                log.warning("%s could not be stored with one of %d assets: %s", self.key, len(self._stores), error)
                 failed.append(error)
         if failed and len(failed) == len(self._stores):
             raise failed[0]

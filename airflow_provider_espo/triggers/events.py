@@ -197,7 +197,8 @@ class EspoEventTrigger(BaseEventTrigger):
         path, arguments = self.serialize()
         store = CursorStore(path, self.identity(), arguments, getattr(self, "asset_state_store", None))
         key = json.dumps([path, arguments], sort_keys=True, default=str)
-        return Watch(self, key, f"{type(self).__name__} of {self.feed().key}", store)
+        # Which of several filters on a feed it is, tells only the place's name: filters may hold personal values.
+        return Watch(self, key, f"{type(self).__name__} {store.key} of {self.feed().key}", store)
 
     def _events(self, new: Sequence[Mapping[str, Any]]) -> Iterator[TriggerEvent]:
         for start in range(0, len(new), self.batch_size):

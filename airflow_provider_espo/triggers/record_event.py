@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: New changes that a look takes before it has its place stored.
 _AT_ONCE = 2_000
 
+#: Seconds after which it does so too, well before it is given up.
+_LONG = 60.0
+
 
 class RecordFeed(Feed):
     """Changes of an entity type's records, whatever the filter.
@@ -159,6 +162,7 @@ class EspoRecordEventTrigger(EspoEventTrigger):
                 ChangeCursor.from_json(place),
                 lag=self.lag,
                 limit=_AT_ONCE,
+                seconds=_LONG,
                 **self._filters(),
             )
         )

@@ -115,7 +115,7 @@ class Watch:
         try:
             await self._store.save({"count": count, "place": place})
         except Exception as error:  # a trigger that fails over it would tell all once more
-            return self._unsaved.failed(f"Storing the place in {self._title}", error, bearable=True)
+            return self._unsaved.failed(f"Storing the place of {self._title}", error, bearable=True)
         self._unsaved.succeeded()
         self._stored = count
         return None

@@ -144,6 +144,7 @@ def changes(
     *,
     lag: float,
     limit: int | None,
+    seconds: float | None = None,
     **filters: Unpack[Filters],
 ) -> Operation[tuple[list[Record], ChangeCursor, float | None]]:
     """Return changes since a place, the oldest first.
@@ -153,6 +154,7 @@ def changes(
     :param place: where one stands.
     :param lag: seconds to go back.
     :param limit: new changes after which no further page is asked for.
+    :param seconds: time after which no further page is asked for: where each takes long, the next look goes on.
     :param filters: which records, as in ``iter_records``.
     :return: records with id and stamp, the place after them, and in how many seconds to look again for what was left;
         ``None`` if nothing was.
@@ -161,7 +163,7 @@ def changes(
     search = _search(place, attribute, lag, filters).with_(order="asc")
     pager = KeysetPager(search, state.config.page_size, after=place.position)
     path = record_path(entity_type)
-    clock = _Clock(state)
+    clock, begun = _Clock(state), state.clock()
     found: list[Record] = []
     while (page := (yield from next_page(pager, path, clock.heed))) is not None:
         rows = _stamped(page, attribute, path)
@@ -171,30 +173,28 @@ def changes(
         if len(settled) < len(rows):
             again = clock.seconds_to(rows[len(settled)][attribute])
             return found, place.after((), attribute, lag, finished=True), again
-        if limit is not None and len(found) >= limit:
+        if (limit is not None and len(found) >= limit) or (seconds is not None and state.clock() - begun >= seconds):
             return found, place, 0.0
     return found, place.after((), attribute, lag, finished=True), None
 
 
 class _Clock:
-    """The server's clock at the first answer, to the second."""
+    """The server's clock, to the second: at the first answer, and at the last."""
 
     def __init__(self, state: ClientState) -> None:
         self._state = state
-        self.this_second = ""
+        self.this_second = self._last = ""
 
     def heed(self, response: Response) -> None:
         """Read it off an answer."""
-        if not self.this_second:
-            moment = from_http(response.headers.get("date", "")) or datetime.fromtimestamp(
-                self._state.wall_clock(), UTC
-            )
-            self.this_second = utc_text(moment)
+        moment = from_http(response.headers.get("date", "")) or datetime.fromtimestamp(self._state.wall_clock(), UTC)
+        self._last = utc_text(moment)
+        self.this_second = self.this_second or self._last
 
     def seconds_to(self, stamp: str) -> float | None:
         """Return in how many seconds a second will be over; ``None`` if that lies in the future."""
-        moment, now = parse(stamp), parse(self.this_second)
-        if moment is None or now is None or stamp > later(self.this_second, _NEAR):
+        moment, now = parse(stamp), parse(self._last)
+        if moment is None or now is None or stamp > later(self._last, _NEAR):
             return None
         return max(0.0, (moment - now).total_seconds()) + _A_SECOND_LATER
 

@@ -127,7 +127,7 @@ def test_a_store_that_fails_is_tried_again_and_nothing_is_told_twice_or_lost(
         made = add(crm)
         await one.live(30)
         assert not one.failed
-        assert "Storing the place in EspoRecordEventTrigger" in caplog.text
+        assert "Storing the place of" in caplog.text
         store.before_set = lambda: None
         await one.live(30)
         assert one.ids() == made

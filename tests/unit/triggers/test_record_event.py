@@ -13,8 +13,9 @@ from airflow_provider_espo.client.errors import EspoInputError
 from airflow_provider_espo.triggers.stream_event import EspoStreamEventTrigger
 from airflow_provider_espo.where import equals, in_, or_
 from tests.unit.airflows import encode_trigger
+from tests.unit.crm import Sent
 from tests.unit.sandbox_crm import NOW, SandboxCrm
-from tests.unit.triggers.leads import add, trigger
+from tests.unit.triggers.leads import add, on_time, trigger
 from tests.unit.triggers.triggerer import Store, Triggerer, in_its_own_time
 
 
@@ -156,6 +157,41 @@ def test_more_changes_in_a_second_than_a_place_remembers_all_come(
 
     in_its_own_time(scene())
     assert MOST_KNOWN > 1000
+
+
+def test_records_that_change_while_they_are_looked_at_come_with_their_last_change(
+    crm: SandboxCrm, connect: Any
+) -> None:
+    connect(password=crm.credentials["api_key"], extra={"page_size": 10})
+
+    async def scene() -> None:
+        triggerer = Triggerer(Store())
+        triggerer.start(trigger(event="modified"), "leads")
+        await triggerer.live(10)
+        made, pages = add(crm, 35), 0
+        settled = crm.now + timedelta(seconds=1)
+
+        def change_some(sent: Sent) -> None:
+            nonlocal pages
+            on_time(crm)
+            if crm.now >= settled and sent.method == "GET" and sent.search.get("order") == "asc" and pages < 3:
+                pages += 1
+                # One behind the page, one on it, one before it.
+                for number in (0, 10 * pages, 34):
+                    crm.asker.ok("PUT", f"Lead/{made[number]}", {"description": f"{pages} {number}"})
+
+        crm.before = change_some
+        await triggerer.live(60)
+        assert pages == 3
+        told = {
+            change
+            for _, payload in triggerer.database
+            for change in zip(payload["ids"], payload["stamps"], strict=True)
+        }
+        assert {(one, crm.asker.read("Lead", one)["modifiedAt"]) for one in made} <= told
+        await triggerer.kill()
+
+    in_its_own_time(scene())
 
 
 # -- clocks --------------------------------------------------------------------------------------------------------
