@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import gc
 import json
+import math
+import sys
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -18,6 +20,9 @@ _SLEEP = 0.01
 
 #: Seconds after which it is written down what holds the loop.
 _HELD = 0.05
+
+#: Functions of a stack that are written down.
+_FRAMES = 12
 
 
 class LoopProbeTrigger(BaseTrigger):
@@ -29,7 +34,7 @@ class LoopProbeTrigger(BaseTrigger):
     through.
 
     :param folder: ``loop.ndjson`` is written there: ``at``, ``blocked``, ``late`` and ``collected`` (seconds); and
-        ``loop.held.txt``, what the threads were at when the loop was late. It ends when there is ``loop.stop``.
+        ``loop.held.txt``, what the loop's thread was at when it was late. It ends when there is ``loop.stop``.
     """
 
     def __init__(self, folder: str) -> None:
@@ -44,18 +49,48 @@ class LoopProbeTrigger(BaseTrigger):
         """Measure."""
         folder, collections = Path(self.folder), _Collections()
         gc.callbacks.append(collections.heed)
+        witness = _Witness(folder / "loop.held.txt")
+        witness.start()
         try:
-            # The first is of the loop's thread: opened here, it stays that of this thread whoever reads it.
-            with (
-                open("/proc/thread-self/schedstat", "rb", buffering=0) as schedstat,  # noqa: ASYNC230
-                (folder / "loop.held.txt").open("a", encoding="utf-8") as held,
-            ):
+            # Of the loop's thread: opened here, it stays that of this thread whoever reads it.
+            with open("/proc/thread-self/schedstat", "rb", buffering=0) as schedstat:  # noqa: ASYNC230
                 while not (folder / "loop.stop").exists():
-                    line = await _second(schedstat, collections, held)
+                    line = await _second(schedstat, collections, witness)
                     await asyncio.to_thread(_add, folder / "loop.ndjson", line)
         finally:
+            witness.ended.set()
             gc.callbacks.remove(collections.heed)
         yield TriggerEvent("done")
+
+
+class _Witness(threading.Thread):
+    """Writes down what the loop is at when it does not come back.
+
+    Where the interpreter is held with the loop, that is only known afterwards. ``faulthandler`` could tell at once, and
+    reads stacks while they change: it made the triggerer crash.
+
+    :param path: file to add to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(daemon=True)
+        self.ended = threading.Event()
+        #: When the loop is to be back.
+        self.due = time.monotonic() + _HELD
+        self._path = path
+        self._watched = threading.get_ident()
+
+    def run(self) -> None:
+        """Watch."""
+        told = 0.0
+        while not self.ended.wait(_SLEEP):
+            due, late = self.due, time.monotonic() - self.due
+            if late < _HELD or due == told:
+                continue
+            told = due
+            stack = "".join(traceback.format_stack(sys._current_frames()[self._watched])[-_FRAMES:])
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{time.time():.2f}, late by {late * 1000:.0f} ms so far:\n{stack}\n")
 
 
 class _Collections:
@@ -75,24 +110,18 @@ class _Collections:
                 self.seconds += time.thread_time() - self._began
 
 
-async def _second(schedstat: Any, collections: _Collections, held: TextIO) -> dict[str, float]:
+async def _second(schedstat: Any, collections: _Collections, witness: _Witness) -> dict[str, float]:
     end, blocked, late, collected = time.monotonic() + 1, 0.0, 0.0, 0.0
     while (began := time.monotonic()) < end:
         waited, before = _waited(schedstat), collections.seconds
-        # Written by a thread that needs no part of the interpreter, whoever holds that.
-        faulthandler.dump_traceback_later(_SLEEP + _HELD, file=held)
-        try:
-            await asyncio.sleep(_SLEEP)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+        witness.due = began + _SLEEP
+        await asyncio.sleep(_SLEEP)
         too_late = time.monotonic() - began - _SLEEP
-        if too_late > _HELD:
-            held.write(f"{time.time():.2f}: late by {too_late * 1000:.0f} ms\n\n")
-            held.flush()
         late = max(late, too_late)
         collecting = collections.seconds - before
         collected = max(collected, collecting)
         blocked = max(blocked, too_late - (_waited(schedstat) - waited) - collecting)
+    witness.due = math.inf
     return {"at": time.time(), "blocked": blocked, "late": late, "collected": collected}
 
 
