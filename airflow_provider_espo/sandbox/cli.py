@@ -199,12 +199,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         server.stop()
         return complain(str(error))
-    print(server.url, flush=True)
-    if not options.credentials_file:
-        # Without the file this is the only way to learn a key.
-        print(f"API key of the user airflow_key: {server.credentials['api_key']}", flush=True)
+    # Who reads the URL may stop it at once.
     signal.signal(signal.SIGTERM, interrupt)
     try:
+        print(server.url, flush=True)
+        if not options.credentials_file:
+            # Without the file this is the only way to learn a key.
+            print(f"API key of the user airflow_key: {server.credentials['api_key']}", flush=True)
         server.run()
     except KeyboardInterrupt:
         server.stop()

@@ -48,7 +48,8 @@ class DemoUser:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        if self._thread is not None:
+        # It is not alive if the sandbox was interrupted just as it was to start.
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join()
             self._thread = None
 

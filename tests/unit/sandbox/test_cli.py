@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import errno
+import io
+import os
+import signal
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +128,18 @@ def test_what_becomes_of_mail_is_chosen(monkeypatch: pytest.MonkeyPatch, mail: s
     monkeypatch.setattr("signal.signal", lambda *_: None)
     assert main(["--port", "0", "--mail", mail]) == 0
     assert served == [mail]
+
+
+def test_who_reads_the_url_may_stop_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("it was not ready to be stopped"))
+
+    class Reader(io.StringIO):
+        def write(self, text: str) -> int:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return len(text)
+
+    monkeypatch.setattr(sys, "stdout", Reader())
+    try:
+        assert main(["--port", "0"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)

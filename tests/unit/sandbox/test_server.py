@@ -139,3 +139,23 @@ def test_without_a_credentials_file_the_program_says_a_key_that_works() -> None:
     finally:
         program.terminate()
         program.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("helper", ["jobs", "webhooks", "demo-user"])
+def test_a_sandbox_that_is_interrupted_just_as_a_thread_is_to_start_ends_in_order(
+    monkeypatch: pytest.MonkeyPatch, helper: str
+) -> None:
+    start, asked = threading.Thread.start, []
+
+    def interrupted(thread: threading.Thread) -> None:
+        asked.append(thread.name)
+        if thread.name == f"espo-sandbox-{helper}":
+            raise KeyboardInterrupt
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    server = SandboxServer(demo_data=True)
+    with pytest.raises(KeyboardInterrupt):
+        server.start()
+    server.stop()
+    assert asked[-1] == f"espo-sandbox-{helper}"

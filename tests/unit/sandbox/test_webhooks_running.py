@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,20 +62,3 @@ def test_a_running_server_delivers_by_itself(receiver: Receiver) -> None:
         crm.create("Lead", lastName="A")
         assert receiver.arrived.wait(20)
     assert names(receiver) == [["A"]]
-
-
-def test_a_sandbox_that_is_interrupted_just_as_the_thread_is_to_start_ends_in_order(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    start = threading.Thread.start
-
-    def interrupted(thread: threading.Thread) -> None:
-        if thread.name == "espo-sandbox-webhooks":
-            raise KeyboardInterrupt
-        start(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", interrupted)
-    server = SandboxServer()
-    with pytest.raises(KeyboardInterrupt):
-        server.start()
-    server.stop()
