@@ -121,6 +121,7 @@ class Storage:
             with self.transaction() as connection:
                 schema.create(connection, definitions)
         except sqlite3.Error as error:
+            self.close()
             raise StorageError(f"cannot use database {path}: {error}") from None
 
     # --- connections ---
@@ -130,6 +131,7 @@ class Storage:
             # Keys are in it: for the owner only. What stands in the way is said by the database below.
             with suppress(OSError):
                 os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
+        connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
             connection.row_factory = sqlite3.Row
@@ -145,6 +147,8 @@ class Storage:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
             raise StorageError(f"cannot use database {self.path}: {error}") from None
         self._connections.append(connection)
         return connection

@@ -246,6 +246,9 @@ class NewFile(io.RawIOBase):
         if self.closed:
             return
         super().close()
+        if not hasattr(self, "_part"):
+            # It could not be made, and Python closes what it made of it.
+            return
         # A full disk may fail once more here, at what could not be flushed.
         with suppress(OSError):
             self._part.close()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,11 +120,25 @@ def test_records_are_there_when_the_file_is_opened_again(tmp_path: Path) -> None
     second.close()
 
 
-def test_unusable_database_is_one_clear_error(tmp_path: Path) -> None:
+def test_unusable_database_is_one_clear_error_and_nothing_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def noting(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", noting)
     (tmp_path / "notes.txt").write_text("this is not a database, it is a text with some length\n" * 50)
     for path in (tmp_path / "notes.txt", tmp_path / "absent" / "crm.db", tmp_path):
         with pytest.raises(StorageError, match="cannot use database"):
             Storage(str(path), load_definitions())
+    assert opened
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            connection.execute("SELECT 1")
 
 
 def test_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_espo.client.dataset import folder as folder_module
-from airflow_provider_espo.client.dataset.folder import Folder
+from airflow_provider_espo.client.dataset.folder import Folder, NewFile
 from airflow_provider_espo.exceptions import EspoInputError, EspoStorageError
 
 
@@ -235,3 +235,12 @@ def test_a_file_url_is_a_folder_on_the_disk(tmp_path: Path, memory: fsspec.Abstr
     assert Folder(ObjectStoragePath(f"file://{tmp_path}")).is_local
     assert not Folder(ObjectStoragePath("memory://bucket/x")).is_local
     assert Folder(ObjectStoragePath("memory://bucket/x/")).name == "x"
+
+
+def test_a_file_that_cannot_be_made_is_one_error_and_can_be_closed_as_python_does(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_bytes(b"")
+    file = NewFile.__new__(NewFile)
+    with pytest.raises(EspoStorageError):
+        file.__init__(Folder(tmp_path / "taken"), "a")  # type: ignore[misc]
+    file.close()
+    assert file.closed
