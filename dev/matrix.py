@@ -76,7 +76,7 @@ def check(row: Row) -> tuple[str, list[str]]:
     for name in ("unit", "system"):
         sys.stdout.write(f"\n-- Airflow {row.airflow} on Python {version}: {name}\n")
         sys.stdout.flush()
-        command = [str(python), "-m", "pytest", "-q", "-o", warnings, "-n", "2", f"tests/{name}"]
+        command = [str(python), "-m", "pytest", "-q", "-o", warnings, "-n", "2", "--dist", "worksteal", f"tests/{name}"]
         if subprocess.run(command, check=False, cwd=ROOT, env=environment()).returncode:
             failed.append(name)
     return version, failed

@@ -156,7 +156,11 @@ class Response:
             return None
         import msgspec
 
-        return msgspec.json.decode(self.content)
+        try:
+            return msgspec.json.decode(self.content)
+        except msgspec.DecodeError as error:
+            # It is a ValueError only since msgspec 0.21, and Airflow 3.1 comes with 0.20.
+            raise ValueError(str(error)) from None
 
 
 def header_map(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -228,6 +228,12 @@ def test_json_is_known_by_its_type_in_any_letter_case() -> None:
     assert not Response(200, {}, b"").is_json
 
 
+def test_what_is_not_json_is_a_plain_value_error_whatever_the_library_calls_it() -> None:
+    with pytest.raises(ValueError, match="malformed") as caught:
+        Response(200, {}, b"<br />").json()
+    assert type(caught.value) is ValueError
+
+
 def test_an_empty_reason_is_none_but_known_to_have_come() -> None:
     assert Response(403, {"x-status-reason": ""}, b"").reason is None
     assert Response(403, {"x-status-reason": ""}, b"").has_reason_header
