@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -69,7 +70,11 @@ class Browser:
             return next((one for one in driver.find_elements(By.XPATH, xpath) if one.is_displayed()), None)
 
         waiting: Any = WebDriverWait(self.driver, seconds, ignored_exceptions=_PASSING)
-        found: WebElement = waiting.until(seen, f"{xpath} on {self.driver.current_url}")
+        try:
+            found: WebElement = waiting.until(seen)
+        except TimeoutException:
+            told = f"{xpath} is not on {self.driver.current_url}, which says:\n{self.text()[-1500:]}"
+            raise TimeoutException(told) from None
         return found
 
     def with_text(self, text: str, seconds: float = _SECONDS) -> WebElement:
@@ -85,6 +90,21 @@ class Browser:
 
         waiting: Any = WebDriverWait(self.driver, _SECONDS, ignored_exceptions=_PASSING)
         waiting.until(clicked, f"a click on {xpath}")
+
+    def click_until_gone(self, xpath: str) -> None:
+        """Click, and once more if it is still there after some seconds: while a page moves, a click may miss.
+
+        :param xpath: what is to go away.
+        """
+
+        def gone(driver: WebDriver) -> bool:
+            there = [one for one in driver.find_elements(By.XPATH, xpath) if one.is_displayed()]
+            for one in there[:1]:
+                one.click()
+            return not there
+
+        waiting: Any = WebDriverWait(self.driver, _SECONDS, poll_frequency=3, ignored_exceptions=_PASSING)
+        waiting.until(gone, f"{xpath} to go away")
 
     def text(self) -> str:
         """All that is seen."""
