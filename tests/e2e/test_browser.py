@@ -41,6 +41,7 @@ def test_the_connection_form_is_ours_and_its_test_reaches_the_crm(stack: Stack, 
     browser.find("//input[@name='password']").send_keys(stack.credentials["api_key"])
     browser.click("//*[@role='dialog']//button[contains(., 'Extra Fields')][not(contains(., 'JSON'))]")
     browser.with_text("Authentication method")
+    browser.picture("connection-extra")
     browser.click_until_gone("//*[@role='dialog']//button[contains(., 'Save')]")
     browser.with_text("http://127.0.0.1")
 
