@@ -63,7 +63,7 @@ class EspoPlanPartitionsOperator(SelectingOperator):
 
     template_fields: Sequence[str] = (*SelectingOperator.template_fields, "partitions")
 
-    def __init__(self, *, partitions: int, min_records: int = MIN_RECORDS, **kwargs: Any) -> None:
+    def __init__(self, *, partitions: int | str, min_records: int = MIN_RECORDS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.partitions = partitions
         self.min_records = min_records
