@@ -77,7 +77,7 @@ $(BENCH_STAMP): requirements-dev.lock requirements-bench.txt pyproject.toml
 	$(BENCH_VENV)/bin/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-test-matrix: ## unit and system tests on Airflow 3.1.8 and 3.2.2, on Python 3.12 and 3.13; installs both; up to an hour
+test-matrix: ## unit and system tests on Airflow 3.1.8 and 3.2.2, on Python 3.12 and 3.13; installs both; 20 minutes
 	@$(PYTHON) dev/matrix.py
 
 clean: ## remove everything that was made here
