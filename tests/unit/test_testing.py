@@ -85,8 +85,10 @@ def test_a_run_that_does_not_use_it_pays_nothing(tmp_path: Path) -> None:
         "    assert not loaded, loaded\n",
         encoding="utf-8",
     )
+    # Without a file of its own it would take this project's settings, where temporary files are within it.
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="ascii")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:requests_mock"]
-    command += ["-p", "no:respx", "--rootdir", str(tmp_path), str(tmp_path)]
+    command += ["-p", "no:respx", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
