@@ -17,7 +17,7 @@ from airflow_provider_espo.hooks.espo import EspoAsyncHook
 from airflow_provider_espo.triggers.cursors import CursorStore
 from airflow_provider_espo.triggers.failures import with_jitter
 from airflow_provider_espo.triggers.waker import waker_of
-from airflow_provider_espo.triggers.watch import Watch
+from airflow_provider_espo.triggers.watch import Looker, Watch
 from airflow_provider_espo.triggers.watching import Feed, FeedProducer, Tick
 
 _SHORTEST_INTERVAL = 1.0
@@ -60,7 +60,7 @@ def where_items(where: Sequence[Mapping[str, Any]] | str | None) -> Sequence[Map
     return json.loads(where) if isinstance(where, str) else where
 
 
-class EspoEventTrigger(BaseEventTrigger):
+class EspoEventTrigger(BaseEventTrigger, Looker):
     """Base of triggers for ``AssetWatcher``: they never end and have an event for every batch of what is new.
 
     :param espo_conn_id: Airflow connection.
@@ -92,20 +92,6 @@ class EspoEventTrigger(BaseEventTrigger):
     @abstractmethod
     def feed(self) -> Feed:
         """Return what is polled."""
-
-    @abstractmethod
-    async def first_place(self, hook: EspoAsyncHook) -> dict[str, Any]:
-        """Return the place to begin at, as plain JSON."""
-
-    @abstractmethod
-    async def look(
-        self, hook: EspoAsyncHook, place: Mapping[str, Any]
-    ) -> tuple[list[dict[str, Any]], dict[str, Any], float | None]:
-        """Look for what is new since a place.
-
-        :return: what is new, one dict each with ``id`` and ``stamp``; the place after it; in how many seconds to look
-            again for what was left, ``None`` if nothing was.
-        """
 
     @abstractmethod
     def payload(self, batch: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -87,14 +87,6 @@ class Failures:
         return 0.0 if row is None else max(0.0, row.until - asyncio.get_running_loop().time())
 
 
-def failures_of(key: Hashable) -> Failures:
-    """Return the failures in a row of whatever has this key in this process.
-
-    :param key: what fails.
-    """
-    return Failures(key)
-
-
 def with_jitter(seconds: float) -> float:
     """Return about so many seconds, so that not all come at once.
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from airflow_provider_espo.client.errors import EspoTimeoutError
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
 from airflow_provider_espo.triggers.cursors import CursorStore
-from airflow_provider_espo.triggers.failures import failures_of
+from airflow_provider_espo.triggers.failures import Failures
 from airflow_provider_espo.triggers.watching import Tick
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _STORED_AFTER = 10.0
 _LONGEST_LOOK = 200.0
 
 
-class Looker(Protocol):
+class Looker(ABC):
     """What a watch needs of a trigger."""
 
     @abstractmethod
@@ -62,8 +62,8 @@ class Watch:
         self._count = self._stored = self._remembered = 0
         self._waiting: list[tuple[float, Callable[[], Awaitable[float | None]]]] = []
         #: Looks that failed in a row.
-        self.failures = failures_of(("look", key))
-        self._unsaved = failures_of(("place", key))
+        self.failures = Failures(("look", key))
+        self._unsaved = Failures(("place", key))
         #: In how many seconds to look for what the last look left; ``None`` if it left nothing.
         self.again: float | None = None
 

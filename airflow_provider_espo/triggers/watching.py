@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_espo.hooks.espo import EspoAsyncHook
-from airflow_provider_espo.triggers.failures import failures_of, with_jitter
+from airflow_provider_espo.triggers.failures import Failures, with_jitter
 from airflow_provider_espo.triggers.waker import waker_of
 
 
@@ -77,7 +77,7 @@ class FeedProducer:
     async def open_stream(self) -> AsyncIterator[tuple[Tick, Tick]]:
         """Yield a tick whenever there is news, and when a trigger asks for one: each does when it comes."""
         loop = asyncio.get_running_loop()
-        failures = failures_of(("poll", self._feed.key))
+        failures = Failures(("poll", self._feed.key))
         async with EspoAsyncHook(self._feed.espo_conn_id) as hook:
             await asyncio.sleep(failures.pause_left())
             while True:

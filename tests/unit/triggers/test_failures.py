@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_espo.client.errors import EspoAuthenticationError, EspoConnectionError, EspoError, EspoServerError
 from airflow_provider_espo.triggers import failures
-from airflow_provider_espo.triggers.failures import MAX_FAILURES, failures_of
+from airflow_provider_espo.triggers.failures import MAX_FAILURES, Failures
 from tests.unit.triggers.triggerer import in_its_own_time
 
 
@@ -21,7 +21,7 @@ def none_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pauses_grow_up_to_five_minutes() -> None:
     async def scene() -> None:
-        pauses = [failures_of("a").failed("It", EspoError("no"), bearable=True) for _ in range(20)]
+        pauses = [Failures("a").failed("It", EspoError("no"), bearable=True) for _ in range(20)]
         assert 1.9 <= pauses[0] <= 2.1
         assert 250 <= pauses[-1] <= 315
         assert all(later > 1.5 * earlier for earlier, later in pairwise(pauses[:7]))
@@ -34,24 +34,24 @@ def test_every_tenth_is_raised_and_whoever_comes_next_waits_as_long_as_the_last_
         raised = []
         for number in range(1, 3 * MAX_FAILURES + 1):
             try:
-                failures_of("a").failed("It", EspoError("no"))
+                Failures("a").failed("It", EspoError("no"))
             except EspoError:
                 raised.append(number)
         assert raised == [MAX_FAILURES, 2 * MAX_FAILURES, 3 * MAX_FAILURES]
-        assert failures_of("a").pause_left() > 250
+        assert Failures("a").pause_left() > 250
 
     in_its_own_time(scene())
 
 
 def test_keys_are_counted_apart_and_a_success_forgets_its_own_only() -> None:
     async def scene() -> None:
-        failures_of("a").failed("It", EspoError("no"))
-        failures_of("b").failed("It", EspoError("no"))
-        failures_of("b").succeeded()
-        failures_of("never failed").succeeded()
-        assert failures_of("a").pause_left() > 0
-        assert failures_of("b").pause_left() == 0
-        failures_of("a").succeeded()
+        Failures("a").failed("It", EspoError("no"))
+        Failures("b").failed("It", EspoError("no"))
+        Failures("b").succeeded()
+        Failures("never failed").succeeded()
+        assert Failures("a").pause_left() > 0
+        assert Failures("b").pause_left() == 0
+        Failures("a").succeeded()
         assert not failures._rows, "what does not fail leaves nothing behind"
 
     in_its_own_time(scene())
@@ -59,11 +59,11 @@ def test_keys_are_counted_apart_and_a_success_forgets_its_own_only() -> None:
 
 def test_the_time_left_passes() -> None:
     async def scene() -> None:
-        pause = failures_of("a").failed("It", EspoError("no"))
+        pause = Failures("a").failed("It", EspoError("no"))
         await asyncio.sleep(1)
-        assert failures_of("a").pause_left() == pytest.approx(pause - 1)
+        assert Failures("a").pause_left() == pytest.approx(pause - 1)
         await asyncio.sleep(5)
-        assert failures_of("a").pause_left() == 0
+        assert Failures("a").pause_left() == 0
 
     in_its_own_time(scene())
 
@@ -81,9 +81,9 @@ def test_what_passes_by_itself_is_a_warning_and_what_needs_somebody_an_error(
     caplog: pytest.LogCaptureFixture, error: Exception, level: int, with_trace: bool
 ) -> None:
     async def scene() -> None:
-        failures_of("a").failed("The poll", error)
+        Failures("a").failed("The poll", error)
         await asyncio.sleep(90)
-        failures_of("a").failed("The poll", error)
+        Failures("a").failed("The poll", error)
 
     in_its_own_time(scene())
     first, second = caplog.records
