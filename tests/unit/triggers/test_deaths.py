@@ -11,7 +11,7 @@ from airflow_provider_espo.where import equals
 from tests.unit.crm import Sent
 from tests.unit.sandbox_crm import SandboxCrm
 from tests.unit.triggers.leads import add, on_time, trigger
-from tests.unit.triggers.triggerer import Airflow, Store, Triggerer, in_its_own_time, shared_only
+from tests.unit.triggers.triggerer import Airflow, Store, Triggerer, in_its_own_time, shared_only, told_by_the_next
 
 
 @pytest.fixture
@@ -28,11 +28,7 @@ def test_what_airflow_had_not_stored_comes_again_with_the_same_id_and_stamp(crm:
         made = add(crm)
         await one.live(10, persisting=False)
         await one.kill()
-        two = Triggerer(store)
-        two.start(trigger(), "leads")
-        await two.live(10)
-        assert two.ids() == made
-        await two.kill()
+        assert await told_by_the_next(store, trigger(), "leads") == made
 
     in_its_own_time(scene())
 
@@ -45,11 +41,7 @@ def test_what_comes_before_the_first_event_of_all_is_not_lost_with_the_triggerer
         await one.live(2)
         await one.kill()
         made = add(crm)
-        two = Triggerer(store)
-        two.start(trigger(), "leads")
-        await two.live(10)
-        assert two.ids() == made
-        await two.kill()
+        assert await told_by_the_next(store, trigger(), "leads") == made
 
     in_its_own_time(scene())
 
@@ -132,11 +124,7 @@ def test_a_store_that_fails_is_tried_again_and_nothing_is_told_twice_or_lost(
         await one.live(30)
         assert one.ids() == made
         await one.kill()
-        two = Triggerer(store)
-        two.start(trigger(), "leads")
-        await two.live(10)
-        assert two.ids() == []
-        await two.kill()
+        assert await told_by_the_next(store, trigger(), "leads") == []
 
     in_its_own_time(scene())
 
@@ -155,11 +143,7 @@ def test_a_store_that_fails_keeps_no_neighbour_from_storing_its_place(crm: Sandb
         await one.live(20)
         await one.kill()
         assert set(mails) < set(one.ids())
-        two = Triggerer(store)
-        two.start(trigger(where=[equals("source", "Email")]), "mails")
-        await two.live(10)
-        assert two.ids() == []
-        await two.kill()
+        assert await told_by_the_next(store, trigger(where=[equals("source", "Email")]), "mails") == []
 
     in_its_own_time(scene())
 
@@ -222,11 +206,7 @@ def test_an_asset_that_is_activated_while_its_trigger_starts_keeps_its_place(crm
                 store.values["leads"].update(kept)
 
         crm.before = activate
-        two = Triggerer(store)
-        two.start(trigger(), "leads")
-        await two.live(20)
-        assert two.ids() == made
-        await two.kill()
+        assert await told_by_the_next(store, trigger(), "leads", seconds=20) == made
 
     in_its_own_time(scene())
 

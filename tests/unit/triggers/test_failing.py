@@ -15,7 +15,7 @@ from airflow_provider_espo.where import equals
 from tests.unit.crm import Reply, Sent
 from tests.unit.sandbox_crm import NOW, SandboxCrm
 from tests.unit.triggers.leads import add, on_time, polls, trigger
-from tests.unit.triggers.triggerer import Store, Triggerer, in_its_own_time, shared_only
+from tests.unit.triggers.triggerer import Store, Triggerer, in_its_own_time, shared_only, told_by_the_next
 
 
 @pytest.fixture
@@ -162,11 +162,9 @@ def test_a_filter_that_the_crm_refuses_counts_for_itself_and_its_neighbours_go_o
         assert triggerer.ids(bad) == missed
         await triggerer.kill()
         # What the good one told is stored, whatever became of the other.
-        again = Triggerer(store)
-        again.start(trigger(where=[equals("source", "Email")], poll_interval=1.0), "mails")
-        await again.live(10)
-        assert again.ids() == []
-        await again.kill()
+        assert (
+            await told_by_the_next(store, trigger(where=[equals("source", "Email")], poll_interval=1.0), "mails") == []
+        )
 
     in_its_own_time(scene())
 

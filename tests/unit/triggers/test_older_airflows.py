@@ -10,7 +10,7 @@ from airflow_provider_espo import compat
 from airflow_provider_espo.triggers.record_event import EspoRecordEventTrigger
 from tests.unit.sandbox_crm import SandboxCrm
 from tests.unit.triggers.leads import add, on_time
-from tests.unit.triggers.triggerer import Store, Triggerer, alone_only, in_its_own_time
+from tests.unit.triggers.triggerer import Store, Triggerer, alone_only, in_its_own_time, told_by_the_next
 
 pytestmark = alone_only
 
@@ -88,11 +88,9 @@ def test_without_a_state_store_a_changed_interval_keeps_the_place(crm: SandboxCr
         await one.live(10)
         await one.kill()
         missed = add(crm)[0]
-        two = Triggerer(Store())
-        two.start(EspoRecordEventTrigger(entity_type="Lead", poll_interval=20.0))
-        await two.live(30)
-        assert two.ids() == [missed]
-        await two.kill()
+        assert await told_by_the_next(
+            Store(), EspoRecordEventTrigger(entity_type="Lead", poll_interval=20.0), seconds=30
+        ) == [missed]
 
     in_its_own_time(scene())
 
@@ -109,11 +107,7 @@ def test_without_acknowledgements_a_place_is_stored_in_time_however_rare_the_loo
         await one.live(650)
         assert one.ids() == [made]
         await one.kill()
-        two = Triggerer(Store())
-        two.start(watcher)
-        await two.live(30)
-        assert two.ids() == []
-        await two.kill()
+        assert await told_by_the_next(Store(), watcher, seconds=30) == []
 
     in_its_own_time(scene())
 
@@ -138,11 +132,7 @@ def test_without_acknowledgements_variables_that_fail_are_tried_again_and_nothin
         assert not one.failed
         assert one.ids() == [made]
         await one.kill()
-        two = Triggerer(Store())
-        two.start(watcher)
-        await two.live(30)
-        assert two.ids() == []
-        await two.kill()
+        assert await told_by_the_next(Store(), watcher, seconds=30) == []
 
     in_its_own_time(scene())
 
@@ -158,11 +148,7 @@ def test_without_acknowledgements_an_event_of_the_last_seconds_comes_again(
         made = add(crm)[0]
         await one.live(5, persisting=False)
         await one.kill()
-        two = Triggerer(Store())
-        two.start(watcher)
-        await two.live(10)
-        assert two.ids() == [made]
-        await two.kill()
+        assert await told_by_the_next(Store(), watcher) == [made]
 
     in_its_own_time(scene())
 

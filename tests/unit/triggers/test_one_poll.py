@@ -7,7 +7,7 @@ import pytest
 from airflow_provider_espo.where import equals
 from tests.unit.sandbox_crm import SandboxCrm
 from tests.unit.triggers.leads import add, polls, trigger
-from tests.unit.triggers.triggerer import Store, Triggerer, in_its_own_time, shared_only
+from tests.unit.triggers.triggerer import Store, Triggerer, in_its_own_time, shared_only, told_by_the_next
 
 
 @pytest.fixture
@@ -65,10 +65,6 @@ def test_two_assets_on_one_trigger_keep_one_place_in_both_stores(crm: SandboxCrm
         assert store.values["a"] == store.values["b"] != {}
         await triggerer.kill()
         # One of the two assets is gone.
-        again = Triggerer(store)
-        again.start(trigger(), "b")
-        await again.live(30)
-        assert again.ids() == []
-        await again.kill()
+        assert await told_by_the_next(store, trigger(), "b", seconds=30) == []
 
     in_its_own_time(scene())

@@ -232,3 +232,15 @@ class Triggerer:
     def ids(self, number: int | None = None) -> list[str]:
         """Ids in all events in the database, of one trigger or of all."""
         return [one for of, payload in self.database if number in (None, of) for one in payload["ids"]]
+
+
+async def told_by_the_next(store: Store, trigger: Any, *assets: str, seconds: float = 10) -> list[str]:
+    """Run a trigger in a triggerer that comes after others, for a time, and return the ids that it told.
+
+    :param store: where the others left their places.
+    """
+    triggerer = Triggerer(store)
+    triggerer.start(trigger, *assets)
+    await triggerer.live(seconds)
+    await triggerer.kill()
+    return triggerer.ids()
